@@ -1,0 +1,71 @@
+"""Every exception and every verdict failure, in two families.
+
+``SentinelError``: the machinery could not do its work (fix the environment or the pool).
+``SentinelFailure``: a verdict on the page or the test (fix the page or the test).
+Each class builds its own message; nothing else in the package composes error prose.
+"""
+
+from __future__ import annotations
+
+
+class SentinelError(Exception):
+    """Base of everything that means: the machinery failed, not the test."""
+
+
+class SettingError(SentinelError):
+    """Raised when an option, ini key, environment variable or marker has a bad value.
+
+    Attributes:
+        name: the setting as its user wrote it, such as ``--sentinel-recycle-after``.
+        value: what was given.
+        good: a value that would have been accepted.
+    """
+
+    def __init__(self, name: str, value: object, problem: str, good: str) -> None:
+        self.name = name
+        self.value = value
+        self.good = good
+        super().__init__(f"{name}: {value!r} {problem}; a good value is {good}")
+
+
+class IllegalTransition(SentinelError):
+    """Raised when an event is not allowed in a browser's state; nothing has changed then."""
+
+    def __init__(self, browser: str, state: str, event: str) -> None:
+        self.browser = browser
+        self.state = state
+        self.event = event
+        super().__init__(f"bug: browser {browser} in state {state} cannot take event {event}")
+
+
+class BrowserNotFound(SentinelError):
+    """Raised when no usable browser executable exists on this machine."""
+
+
+class BrowserLaunchFailed(SentinelError):
+    """Raised when a browser did not start; ``cause`` is one line, ``log`` the tail of its output."""
+
+    def __init__(self, browser: str, cause: str, log: str = "") -> None:
+        self.browser = browser
+        self.cause = cause
+        self.log = log
+        tail = f"\nLast lines of the browser's output:\n{log}" if log else ""
+        super().__init__(f"{browser} did not launch: {cause}{tail}")
+
+
+class BreakerOpen(SentinelError):
+    """Raised at once, without a new attempt, while launches of this browser keep failing."""
+
+    def __init__(self, browser: str, failures: int, retry_in: float, cause: str, log: str) -> None:
+        self.browser = browser
+        self.failures = failures
+        self.retry_in = retry_in
+        tail = f"\nLast lines of the browser's output:\n{log}" if log else ""
+        super().__init__(
+            f"{browser} is not launched: the last {failures} launches or browsers failed "
+            f"(next trial in {retry_in:.0f} s). Cause: {cause}{tail}"
+        )
+
+
+class SentinelFailure(AssertionError):
+    """Base of everything that means: the machinery works, the page or the test does not."""
