@@ -1,0 +1,1 @@
+"""Memory of processes: measure (processes) and judge (limits)."""
