@@ -43,7 +43,7 @@ class BrowserNotFound(SentinelError):
 
 
 class BrowserLaunchFailed(SentinelError):
-    """Raised when a browser did not start; ``cause`` is one line, ``log`` the tail of its output."""
+    """Raised when a browser did not start; ``cause`` is one line, ``log`` its last output."""
 
     def __init__(self, browser: str, cause: str, log: str = "") -> None:
         self.browser = browser

@@ -30,7 +30,8 @@ def parse_size(text: str | int) -> int:
     if match is None:
         raise ValueError(f"{text!r} is not a size; write it like '512 MB'")
     number, power, _ = match.groups()
-    return round(float(number) * 1024 ** _POWERS[power.lower()])
+    factor: int = 1024 ** _POWERS[power.lower()]
+    return round(float(number) * factor)
 
 
 def format_size(size: float) -> str:

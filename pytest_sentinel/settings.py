@@ -1,0 +1,214 @@
+"""One frozen Settings, validated at birth, and the table of options it is made from.
+
+The table is the only place that names an option: the pytest options, ini keys, environment
+variables, help texts and the reference page all come from it. Nothing here reads a command line,
+an environment or an ini file; the edges do, and hand in text with the name its user wrote.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+
+from pytest_sentinel.errors import SettingError
+from pytest_sentinel.units import MIB, parse_duration, parse_size
+
+_TRUE = {"1", "true", "yes", "on"}
+_FALSE = {"0", "false", "no", "off"}
+
+
+def parse_bool(text: str) -> bool:
+    """Return the truth that ``text`` names: 1, true, yes, on or 0, false, no, off.
+
+    Raises:
+        ValueError: the text is neither.
+    """
+    word = text.strip().lower()
+    if word in _TRUE:
+        return True
+    if word in _FALSE:
+        return False
+    raise ValueError("is neither on nor off")
+
+
+def _or_off(parse: Callable[[str], object]) -> Callable[[str], object]:
+    return lambda text: None if text.strip().lower() in _FALSE else parse(text)
+
+
+def _count(least: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            raise ValueError("is not a whole number") from None
+        if number < least:
+            raise ValueError(f"is less than {least}")
+        return number
+
+    return parse
+
+
+def _size(text: str) -> int:
+    try:
+        size = parse_size(text)
+    except ValueError:
+        raise ValueError("is not a size") from None
+    if size < MIB:
+        raise ValueError("is less than 1 MB")
+    return size
+
+
+def _duration(text: str) -> float:
+    try:
+        seconds = parse_duration(text)
+    except ValueError:
+        raise ValueError("is not a duration") from None
+    if seconds <= 0:
+        raise ValueError("is not more than zero")
+    return seconds
+
+
+def _path(text: str) -> str:
+    if not text.strip():
+        raise ValueError("is empty")
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One setting as its users see it.
+
+    Attributes:
+        name: the field of Settings; ``recycle_after`` is ``--sentinel-recycle-after``, ini
+            ``sentinel_recycle_after`` and environment ``PYTEST_SENTINEL_RECYCLE_AFTER``.
+        default: the text that stands when nobody says anything.
+        flag_value: what the bare flag means, for options that may stand without a value.
+    """
+
+    name: str
+    parse: Callable[[str], object]
+    default: str
+    metavar: str
+    help: str
+    good: str
+    flag_value: str | None = None
+
+    @property
+    def flag(self) -> str:
+        """The command-line spelling."""
+        return "--sentinel-" + self.name.replace("_", "-")
+
+    @property
+    def ini(self) -> str:
+        """The ini spelling."""
+        return "sentinel_" + self.name
+
+    @property
+    def env(self) -> str:
+        """The environment spelling."""
+        return "PYTEST_SENTINEL_" + self.name.upper()
+
+
+OPTIONS: tuple[Option, ...] = (
+    Option(
+        "crash_retries", _count(0), "1", "N",
+        "run a test again, up to N times, if the browser died under it (for no other failure)",
+        "1",
+    ),
+    Option(
+        "recycle_after", _or_off(_count(1)), "500", "TESTS",
+        "renew a browser after it has served about TESTS tests, or off",
+        "200",
+    ),
+    Option(
+        "max_browser_age", _or_off(_duration), "1 h", "DURATION",
+        "renew a browser when it is older than this, or off",
+        "'30 m'",
+    ),
+    Option(
+        "max_browser_memory", _or_off(_size), "1 GB", "SIZE",
+        "renew a browser whose process tree reached SIZE of memory (PSS), or off",
+        "'500 MB'",
+    ),
+    Option(
+        "probe_timeout", _duration, "10 s", "DURATION",
+        "a browser that does not answer for this long counts as hung and is replaced",
+        "'10 s'",
+    ),
+    Option(
+        "launch_timeout", _duration, "30 s", "DURATION",
+        "how long a browser may take to start, unless the launch arguments say it",
+        "'30 s'",
+    ),
+    Option(
+        "close_timeout", _duration, "30 s", "DURATION",
+        "how long closing a context or a browser may take before its processes are ended",
+        "'30 s'",
+    ),
+    Option(
+        "worker_memory", _size, "512 MB", "SIZE",
+        "the memory (PSS) one worker with its driver and browsers should stay below",
+        "'512 MB'",
+    ),
+    Option(
+        "workers_by_memory", _or_off(_size), "off", "SIZE",
+        "let -n auto start no more workers than fit into the free memory at SIZE each"
+        " (bare: 512 MB)",
+        "'512 MB'",
+        flag_value="512 MB",
+    ),
+    Option(
+        "record", _or_off(_path), ".sentinel", "DIR",
+        "where the run record is kept (DIR/runs/...), or off",
+        ".sentinel",
+    ),
+    Option(
+        "top", _count(0), "3", "N",
+        "how many of the slowest and hungriest tests the closing section names",
+        "3",
+    ),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything a run can be told. Sizes are bytes, durations seconds; None means off."""
+
+    crash_retries: int
+    recycle_after: int | None
+    max_browser_age: float | None
+    max_browser_memory: int | None
+    probe_timeout: float
+    launch_timeout: float
+    close_timeout: float
+    worker_memory: int
+    workers_by_memory: int | None
+    record: str | None
+    top: int
+
+
+def build(given: Mapping[str, tuple[str, str]] | None = None) -> Settings:
+    """Return the Settings that ``given`` and the defaults make.
+
+    Args:
+        given: option name to (name as its user wrote it, text); names not in it take the default.
+
+    Raises:
+        SettingError: a value is bad; says which, and shows a good one.
+    """
+    given = given or {}
+    values: dict[str, object] = {}
+    for option in OPTIONS:
+        origin, text = given.get(option.name, (option.flag, option.default))
+        try:
+            values[option.name] = option.parse(text)
+        except ValueError as error:
+            raise SettingError(origin, text, str(error), option.good) from None
+    return Settings(**values)  # type: ignore[arg-type]
+
+
+def _names_agree() -> bool:
+    return [option.name for option in OPTIONS] == [field.name for field in fields(Settings)]
+
+
+assert _names_agree(), "bug: OPTIONS and Settings name different things"
