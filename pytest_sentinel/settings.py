@@ -82,7 +82,7 @@ class Option:
         name: the field of Settings; ``recycle_after`` is ``--sentinel-recycle-after``, ini
             ``sentinel_recycle_after`` and environment ``PYTEST_SENTINEL_RECYCLE_AFTER``.
         default: the text that stands when nobody says anything.
-        flag_value: what the bare flag means, for options that may stand without a value.
+        is_switch: whether the bare flag switches it on.
     """
 
     name: str
@@ -91,7 +91,7 @@ class Option:
     metavar: str
     help: str
     good: str
-    flag_value: str | None = None
+    is_switch: bool = False
 
     @property
     def flag(self) -> str:
@@ -151,11 +151,11 @@ OPTIONS: tuple[Option, ...] = (
         "'512 MB'",
     ),
     Option(
-        "workers_by_memory", _or_off(_size), "off", "SIZE",
-        "let -n auto start no more workers than fit into the free memory at SIZE each"
-        " (bare: 512 MB)",
-        "'512 MB'",
-        flag_value="512 MB",
+        "workers_by_memory", parse_bool, "off", "on|off",
+        "let -n auto start no more workers than fit into the free memory, at the memory that"
+        " --sentinel-worker-memory allows each",
+        "on",
+        is_switch=True,
     ),
     Option(
         "record", _or_off(_path), ".sentinel", "DIR",
@@ -182,7 +182,7 @@ class Settings:
     launch_timeout: float
     close_timeout: float
     worker_memory: int
-    workers_by_memory: int | None
+    workers_by_memory: bool
     record: str | None
     top: int
 

@@ -1,0 +1,139 @@
+"""Run one attempt of a test, as pytest's own runner does, and hold back what a repeat replaces.
+
+Nothing here knows why an attempt is repeated: ``Test.retry`` says whether it is. The parts of
+pytest's runner and fixtures that have no public name are used in this file only.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from _pytest.runner import check_interactive_exception
+
+if TYPE_CHECKING:
+    from pytest_sentinel.pool.launcher import Death
+
+REPORT_ATTRIBUTE = "sentinel"
+CRASHED = "crashed"
+_PHASES = {
+    "setup": "pytest_runtest_setup",
+    "call": "pytest_runtest_call",
+    "teardown": "pytest_runtest_teardown",
+}
+
+
+@dataclass(slots=True)
+class Test:
+    __test__ = False  # not a test class, whatever its name says
+    """The attempt that runs now.
+
+    Attributes:
+        attempt: 1 for the first.
+        may_retry: whether a repeat is allowed if the browser dies under it.
+        death: how a browser died under it.
+        retry: it is lost to that death, and will be repeated.
+    """
+
+    item: pytest.Item
+    attempt: int
+    started: float = field(default_factory=time.time)
+    uses_browser: bool = False
+    may_retry: bool = False
+    passed: bool = False
+    death: Death | None = None
+    retry: bool = False
+
+
+def is_ours(item: pytest.Item) -> bool:
+    """Tell whether we run this test's protocol.
+
+    pytest-rerunfailures does for the tests that it repeats, and pytest itself when it shows set-up.
+    """
+    if item.config.getoption("setupshow", False) or item.config.getoption("setuponly", False):
+        return False
+    if not item.config.pluginmanager.hasplugin("rerunfailures"):
+        return True
+    import pytest_rerunfailures
+
+    return not pytest_rerunfailures.get_reruns_count(item)
+
+
+def run_phases(test: Test, nextitem: pytest.Item | None) -> bool:
+    """Set up, call and tear down ``test``; return whether it must be run again.
+
+    An attempt that is repeated sends one report, when it has ended: that of the phase which was
+    lost, with what the attempt measured. All its wider fixtures stay up.
+    """
+    item: Any = test.item
+    if hasattr(item, "_request") and not item._request:
+        item._initrequest()
+    try:
+        lost = report = _run_phase(test, "setup")
+        if report.passed:
+            lost = _run_phase(test, "call")
+        following: Any = nextitem
+        if item.session.shouldfail or item.session.shouldstop:
+            following = None
+        if test.retry:
+            following = item.parent
+        teardown = _run_phase(test, "teardown", nextitem=following)
+    finally:
+        if hasattr(item, "_request"):
+            item._request = False
+            item.funcargs = None
+    if test.retry:
+        setattr(lost, REPORT_ATTRIBUTE, getattr(teardown, REPORT_ATTRIBUTE))
+        item.ihook.pytest_runtest_logreport(report=lost)
+        if getattr(item, "_instance", None) is not None:
+            # The class instance of a test method carries what the lost attempt left on self.
+            del item._instance
+            item._obj = None
+    return test.retry
+
+
+def _run_phase(test: Test, when: str, **extra: Any) -> pytest.TestReport:
+    item = test.item
+    reraise: tuple[type[BaseException], ...] = (pytest.exit.Exception,)
+    if not item.config.getoption("usepdb", False):
+        reraise += (KeyboardInterrupt,)
+    hook = getattr(item.ihook, _PHASES[when])
+    call = pytest.CallInfo.from_call(
+        lambda: hook(item=item, **extra),
+        when=when,  # type: ignore[arg-type]
+        reraise=reraise,
+    )
+    report: pytest.TestReport = item.ihook.pytest_runtest_makereport(item=item, call=call)
+    if not test.retry:
+        item.ihook.pytest_runtest_logreport(report=report)
+        if check_interactive_exception(call, report):
+            item.ihook.pytest_exception_interact(node=item, call=call, report=report)
+    return report
+
+
+def forget_failed_launches(item: Any) -> None:
+    """Let fixtures that failed because a browser did not launch try again for this test."""
+    definitions = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
+    for found in definitions.values():
+        for fixturedef in found:
+            cached = getattr(fixturedef, "cached_result", None)
+            failure = cached[2] if cached is not None else None
+            error = failure[0] if isinstance(failure, tuple) else failure
+            if getattr(error, "_sentinel_launch", False):
+                fixturedef.cached_result = None
+                finalizers = getattr(fixturedef, "_finalizers", None)
+                if finalizers is not None:
+                    finalizers.clear()
+
+
+def is_playwright_error(call: pytest.CallInfo[None]) -> bool:
+    """Tell whether all that the phase raised came from Playwright."""
+
+    def is_theirs(error: BaseException) -> bool:
+        if isinstance(error, BaseExceptionGroup):
+            return all(is_theirs(inner) for inner in error.exceptions)
+        return type(error).__module__.startswith("playwright.")
+
+    return call.excinfo is not None and is_theirs(call.excinfo.value)

@@ -1,0 +1,251 @@
+"""The pytest edge where results meet: the xdist controller, or the one process without xdist.
+
+It turns reports into the run record as they arrive, tells workers what they need to know, and
+writes the header and the closing section. It never touches a browser.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import time
+import warnings
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_sentinel.attempts import CRASHED, REPORT_ATTRIBUTE
+from pytest_sentinel.settings import Settings
+
+_WORSE = ["passed", "xpassed", "xfailed", "skipped", CRASHED, "failed", "error"]
+
+
+class Controlling:
+    """Everything the plugin does where results meet."""
+
+    def __init__(
+        self, config: pytest.Config, settings: Settings, run_id: str, browser: str
+    ) -> None:
+        from pytest_sentinel.telemetry.digest import Digest
+
+        self._config = config
+        self._settings = settings
+        self._browser = browser
+        self._digest = Digest(keep=max(10, settings.top))
+        self._phases: dict[tuple[str, str], dict[str, float]] = {}
+        self._outcomes: dict[tuple[str, str], str] = {}
+        self._sampler_seconds = 0.0
+        self._workers_planned = 0
+        self._run_id = run_id
+        self._journal: Any = None
+        if settings.record is not None:
+            from pytest_sentinel.telemetry.journal import Journal
+
+            directory = config.invocation_params.dir / settings.record
+            self._journal = Journal(directory, run_id, _complain)
+
+    @property
+    def directory(self) -> Path | None:
+        """Where this run's files go; None when no record is kept."""
+        if self._journal is None or not self._journal.is_open:
+            return None
+        path: Path = self._journal.directory
+        return path
+
+    # Beginning
+
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """Write the first line of the record."""
+        from pytest_sentinel.telemetry.record import Run
+
+        settings = {
+            name: getattr(self._settings, name) for name in self._settings.__dataclass_fields__
+        }
+        self._write(
+            Run(
+                id=self._run_id,
+                started=time.time(),
+                workers=len(getattr(self._config.option, "tx", None) or ()),
+                browser=self._browser,
+                versions=_versions(),
+                settings=settings,
+            )
+        )
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_setupnodes(self, config: pytest.Config, specs: list[Any]) -> None:
+        """Note how many workers there are at first: any later one replaces a dead one."""
+        self._workers_planned = len(specs)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Tell a worker who its controller is, where the run's files go, and whom it replaces."""
+        self._workers_planned -= 1
+        directory = self.directory
+        node.workerinput["sentinel"] = {
+            "controller": os.getpid() if getattr(node.gateway.spec, "popen", False) else 0,
+            "host": platform.node(),
+            "directory": os.fspath(directory) if directory is not None else "",
+            "replacement": self._workers_planned < 0,
+        }
+
+    # Reports
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Fold one report in; when it is the last of its attempt, append the attempt."""
+        worker = getattr(report, "worker_id", None) or _worker_of(report)
+        key = (report.nodeid, worker)
+        if report.when not in ("setup", "call", "teardown"):
+            self._worker_crashed(report, worker)
+            return
+        phases = self._phases.setdefault(key, {})
+        phases[report.when] = phases.get(report.when, 0.0) + report.duration
+        before = self._outcomes.get(key, "passed")
+        self._outcomes[key] = max(before, _outcome(report), key=_WORSE.index)
+        packed = getattr(report, REPORT_ATTRIBUTE, None)
+        if packed is not None:
+            self._append_attempt(key, packed)
+
+    def _append_attempt(self, key: tuple[str, str], packed: dict[str, Any]) -> None:
+        from pytest_sentinel.telemetry.relay import unpack_attempt, unpack_events
+
+        nodeid, worker = key
+        outcome = self._outcomes.pop(key)
+        failure = None
+        if outcome in ("failed", "error", CRASHED):
+            failure = "infrastructure" if packed["crash"] is not None else "product"
+        for event in unpack_events(packed["events"], worker):
+            self._write(event)
+        self._write(
+            unpack_attempt(
+                packed,
+                nodeid=nodeid,
+                outcome=outcome,
+                failure=failure,
+                worker=worker,
+                phases=self._phases.pop(key),
+            )
+        )
+
+    def _worker_crashed(self, report: pytest.TestReport, worker: str) -> None:
+        from pytest_sentinel.telemetry.record import Attempt
+
+        self._phases.pop((report.nodeid, worker), None)
+        self._outcomes.pop((report.nodeid, worker), None)
+        self._write(
+            Attempt(
+                nodeid=report.nodeid,
+                outcome="worker-crashed",
+                worker=worker,
+                finished=time.time(),
+                failure="infrastructure",
+            )
+        )
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any, error: object) -> None:
+        """Take the last words of a worker; one that crashed has none."""
+        output = getattr(node, "workeroutput", None) or {}
+        if "sentinel" in output:
+            self.take_last_words(output["sentinel"], node.gateway.id)
+
+    def take_last_words(self, words: dict[str, Any], worker: str) -> None:
+        """Write what happened after the last report."""
+        from pytest_sentinel.telemetry.relay import unpack_events
+
+        self._sampler_seconds += words["sampler_seconds"]
+        for event in unpack_events(words["events"], worker):
+            self._write(event)
+
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, Any] | None:
+        """Give an attempt that was lost to a crash its own letter and word."""
+        if report.outcome == CRASHED:
+            return CRASHED, "C", ("CRASHED", {"yellow": True})
+        return None
+
+    # End
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Write the last line of the record."""
+        from pytest_sentinel.telemetry.record import End
+
+        running = self._config.pluginmanager.getplugin("sentinel-running")
+        if running is not None:
+            self.take_last_words(running.last_words(), "main")
+        self._write(
+            End(
+                finished=time.time(),
+                exit_status=int(exitstatus),
+                sampler_seconds=self._sampler_seconds,
+            )
+        )
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Write the closing section; under ``-q`` only what is wrong."""
+        from pytest_sentinel.report import closing_section, one_line
+
+        digest = self._digest
+        busy = digest.launched or digest.launch_failures or digest.worker_crashes
+        if not busy:
+            return
+        if self._config.get_verbosity() < 0:
+            row = one_line(digest)
+            if row is not None:
+                terminalreporter.write_line(row.text, yellow=True)
+            return
+        terminalreporter.write_sep("=", "sentinel")
+        record = ""
+        if self.directory is not None:
+            record = os.path.relpath(
+                self.directory / "run.jsonl", self._config.invocation_params.dir
+            )
+        for row in closing_section(
+            digest,
+            worker_limit=self._settings.worker_memory,
+            top=self._settings.top,
+            record=record,
+        ):
+            tone = {"bad": {"yellow": True}, "good": {"green": True}}.get(row.tone, {})
+            terminalreporter.write_line(row.text, **tone)
+
+    def pytest_unconfigure(self) -> None:
+        """Close the record."""
+        if self._journal is not None:
+            self._journal.close()
+
+    def _write(self, line: Any) -> None:
+        self._digest.add(line)
+        if self._journal is not None:
+            self._journal.append(line)
+
+
+def _outcome(report: pytest.TestReport) -> str:
+    if hasattr(report, "wasxfail"):
+        return "xfailed" if report.skipped else "xpassed"
+    if report.failed and report.when != "call":
+        return "error"
+    outcome: str = report.outcome
+    return "failed" if outcome == "rerun" else outcome
+
+
+def _worker_of(report: pytest.TestReport) -> str:
+    node = getattr(report, "node", None)
+    return str(node.gateway.id) if node is not None else "main"
+
+
+def _versions() -> dict[str, str]:
+    versions = {"python": platform.python_version(), "platform": sys.platform}
+    for name in ("pytest-sentinel", "pytest", "pytest-playwright", "playwright", "pytest-xdist"):
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def _complain(sentence: str) -> None:
+    warnings.warn(pytest.PytestWarning(f"sentinel: {sentence}"), stacklevel=2)

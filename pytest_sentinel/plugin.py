@@ -1,0 +1,199 @@
+"""The pytest edge's front door: options, settings, and who is registered where.
+
+Loaded in every pytest run of an environment that has the package, so it imports nothing but the
+standard library, pytest and the two smallest modules of ours. What tests and results need is
+registered in pytest_configure; until a browser is asked for, nothing is started.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_sentinel import settings as settings_module
+from pytest_sentinel.errors import SettingError
+from pytest_sentinel.settings import OPTIONS, Settings, parse_bool
+
+if TYPE_CHECKING:
+    from pytest_sentinel.controlling import Controlling
+
+_SETTINGS = pytest.StashKey[Settings]()
+_HEADER = pytest.StashKey[list[str]]()
+_ENVIRONMENT = pytest.StashKey[dict[str, str | None]]()
+
+MARKERS = ("fresh_browser: give this test a browser that no other test has used",)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare every option, ini key and the switch that turns it all off."""
+    group = parser.getgroup("sentinel", "pytest-sentinel: pooled browsers, leaks, memory")
+    group.addoption(
+        "--no-sentinel",
+        action="store_true",
+        default=False,
+        help="turn pytest-sentinel off for this run (also: PYTEST_SENTINEL=0, ini sentinel = off)",
+    )
+    parser.addini("sentinel", "pytest-sentinel on or off", default="on")
+    for option in OPTIONS:
+        text = f"{option.help} (default: {option.default}; ini {option.ini}, env {option.env})"
+        if option.is_switch:
+            group.addoption(
+                option.flag, dest=option.ini, action="store_const", const="on", help=text
+            )
+        else:
+            group.addoption(option.flag, dest=option.ini, metavar=option.metavar, help=text)
+        parser.addini(option.ini, option.help, default=None)
+
+
+def is_on(config: pytest.Config) -> bool:
+    """Tell whether the plugin is on: by option, then environment, then ini."""
+    if config.getoption("--no-sentinel"):
+        return False
+    for origin, text in (
+        ("PYTEST_SENTINEL", os.environ.get("PYTEST_SENTINEL")),
+        ("sentinel", config.getini("sentinel")),
+    ):
+        if text:
+            try:
+                return parse_bool(str(text))
+            except ValueError as error:
+                raise pytest.UsageError(f"{origin}: {text!r} {error}; write on or off") from None
+    return True
+
+
+def read_settings(config: pytest.Config) -> Settings:
+    """Return the settings of this run; reads them once.
+
+    Raises:
+        pytest.UsageError: a value is bad; names the option and shows a good value.
+    """
+    found = config.stash.get(_SETTINGS, None)
+    if found is not None:
+        return found
+    given: dict[str, tuple[str, str]] = {}
+    for option in OPTIONS:
+        sources = (
+            (option.flag, config.getoption(option.ini, default=None)),
+            (option.env, os.environ.get(option.env)),
+            (option.ini, config.getini(option.ini)),
+        )
+        for origin, text in sources:
+            if text is not None and str(text) != "":
+                given[option.name] = (origin, str(text))
+                break
+    try:
+        config.stash[_SETTINGS] = settings_module.build(given)
+    except SettingError as error:
+        raise pytest.UsageError(str(error)) from None
+    return config.stash[_SETTINGS]
+
+
+@pytest.hookimpl(wrapper=True, optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> Generator[None, int, int]:
+    """Cap ``-n auto`` by memory, if asked to."""
+    workers = yield
+    explicit = os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS")
+    if not is_on(config) or explicit or not read_settings(config).workers_by_memory:
+        return workers
+    from pytest_sentinel.memory.host import available_memory
+    from pytest_sentinel.units import format_size
+
+    each = read_settings(config).worker_memory
+    free = available_memory()
+    fitting = max(1, free // each)
+    if fitting < workers:
+        _header(config).append(
+            f"sentinel: {fitting} of {workers} workers: {format_size(free)} of memory are free,"
+            f" {format_size(each)} allowed for each"
+        )
+    return min(workers, fitting)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the parts that this process needs."""
+    for line in MARKERS:
+        config.addinivalue_line("markers", line)
+    if not is_on(config):
+        return
+    settings = read_settings(config)
+    manager = config.pluginmanager
+    workerinput: dict[str, Any] = getattr(config, "workerinput", {}).get("sentinel", {})
+    controlling: Controlling | None = None
+    if not hasattr(config, "workerinput"):
+        from pytest_sentinel.controlling import Controlling
+
+        browser = _prepare_browser(config)
+        controlling = Controlling(config, settings, secrets.token_hex(4), browser)
+        manager.register(controlling, "sentinel-controlling")
+    elif workerinput.get("controller"):
+        _die_with(workerinput["controller"])
+
+    from pytest_sentinel import fixtures, override
+    from pytest_sentinel.running import Running
+
+    directory = controlling.directory if controlling is not None else None
+    if workerinput.get("directory"):
+        directory = Path(workerinput["directory"])
+    running = Running(config, settings, directory, bool(workerinput.get("replacement")))
+    manager.register(running, "sentinel-running")
+    manager.register(fixtures, "sentinel-fixtures")
+    if _sync_playwright_is_loaded(manager):
+        manager.register(override, "sentinel-override")
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Say in a line how browsers come about in this run."""
+    return _header(config)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Give the environment back as it was."""
+    for name, value in config.stash.get(_ENVIRONMENT, {}).items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+def _header(config: pytest.Config) -> list[str]:
+    return config.stash.setdefault(_HEADER, [])
+
+
+def _prepare_browser(config: pytest.Config) -> str:
+    """Have Playwright find a browser even where its own is missing; return which and why."""
+    if not any(
+        config.pluginmanager.hasplugin(name) for name in ("playwright", "playwright-asyncio")
+    ):
+        return ""
+    from pytest_sentinel.browsers import prepare
+
+    name = "PLAYWRIGHT_BROWSERS_PATH"
+    config.stash[_ENVIRONMENT] = {name: os.environ.get(name)}
+    choice = prepare(os.environ)
+    _header(config).append(f"sentinel: each worker its own browsers; {choice.reason}")
+    return choice.reason
+
+
+def _sync_playwright_is_loaded(manager: pytest.PytestPluginManager) -> bool:
+    module = sys.modules.get("pytest_playwright.pytest_playwright")
+    return module is not None and manager.is_registered(module)
+
+
+def _die_with(controller: int) -> None:
+    """Have the kernel kill this worker when its controller dies, however that happens (Linux)."""
+    if not sys.platform.startswith("linux") or os.getppid() != controller:
+        return
+    import ctypes
+    import signal
+
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGKILL)
+    if os.getppid() != controller:
+        os.kill(os.getpid(), signal.SIGKILL)  # it died in between

@@ -1,0 +1,46 @@
+# Ends what a killed test process has left behind. It lives in a shell because it must cost
+# nothing: one is started beside every process that owns browsers, in a session of its own.
+#
+# Its standard input is held open by that process alone. Lines: "+ PID STARTTIME DIRECTORY" adopts
+# a process group and its profile directory, "- PID" gives it up. End of input means that the
+# owner is gone, however it went. Whatever it still owned gets a moment to end by itself and is
+# then killed: by identity (pid and start time), never by name.
+owned=""
+while read -r verb pid started directory; do
+  case $verb in
+    +) owned="$owned $pid:$started:$directory" ;;
+    -) kept=""
+       for entry in $owned; do
+         case $entry in "$pid":*) ;; *) kept="$kept $entry" ;; esac
+       done
+       owned=$kept ;;
+  esac
+done
+
+alive() { # PID STARTTIME: the same process, and not a zombie
+  read -r line 2>/dev/null < "/proc/$1/stat" || return 1
+  set -- "$2" ${line##*) }
+  [ "$2" != Z ] && [ "${21}" = "$1" ]
+}
+
+tries=0
+while [ $tries -lt 15 ]; do
+  left=""
+  for entry in $owned; do
+    pid=${entry%%:*}; rest=${entry#*:}; started=${rest%%:*}
+    if alive "$pid" "$started"; then left=1; fi
+  done
+  [ -n "$left" ] || break
+  tries=$((tries + 1))
+  sleep 0.1
+done
+
+for entry in $owned; do
+  pid=${entry%%:*}; rest=${entry#*:}; started=${rest%%:*}; directory=${rest#*:}
+  if alive "$pid" "$started"; then
+    kill -9 -- "-$pid" 2>/dev/null || kill -9 "$pid" 2>/dev/null
+  fi
+  case $directory in
+    */playwright_*) rm -rf -- "$directory" ;;
+  esac
+done

@@ -1,0 +1,354 @@
+"""The pool inside one pytest process: carries out the ledger's actions on local browsers.
+
+Sync, single-threaded, and idle between tests: it acts when a browser is asked for, and at test
+boundaries. A *seat* is the Browser object that tests hold; the browser behind it may change.
+It decides nothing: the ledger says what is due, this file does it and reports back.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, BrowserContext, Error
+
+from pytest_sentinel.errors import BrowserLaunchFailed
+from pytest_sentinel.memory.sampler import Sampler
+from pytest_sentinel.pool.launcher import (
+    Death,
+    LocalBrowser,
+    can_swap,
+    explain_launch_error,
+    swap_engines,
+)
+from pytest_sentinel.pool.ledger import (
+    Action,
+    Defer,
+    Dispose,
+    HandOver,
+    Launch,
+    Ledger,
+    Reason,
+    Refuse,
+    Statistics,
+    Wear,
+)
+from pytest_sentinel.pool.reaper import Reaper
+from pytest_sentinel.settings import Settings
+from pytest_sentinel.units import MIB
+
+POKE_BYTES = 64 * MIB  # a reading costs the test some 13 ms; smaller moves wait for the sampler
+
+
+@dataclass(slots=True)
+class Seat:
+    """What the holder of one Browser object sits on."""
+
+    number: int
+    launch: Callable[[], Browser]
+    api: Browser
+    local: LocalBrowser
+    name: str
+    used: bool = False
+    deaths: list[tuple[str, Death]] = field(default_factory=list)
+
+    def death(self) -> Death | None:
+        """Return how the browser now behind this seat died; None while it lives."""
+        if self.deaths and self.deaths[-1][0] == self.name:
+            return self.deaths[-1][1]
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """Something that happened to a browser, for the run record.
+
+    Attributes:
+        event: launched, recycled, replaced, crashed, launch-failed, deferred or closed.
+        seconds: how long it took, where it took time.
+        detail: reason, cause or signal.
+    """
+
+    event: str
+    browser: str
+    slot: int
+    at: float
+    detail: str = ""
+    seconds: float | None = None
+
+
+class WorkerPool:
+    """The browsers of one pytest process."""
+
+    def __init__(self, settings: Settings, sampler: Sampler, log_file: Path | None) -> None:
+        self._settings = settings
+        self._sampler = sampler
+        self.log_file = log_file
+        self._ledger = Ledger(
+            Wear(settings.recycle_after, settings.max_browser_age, settings.max_browser_memory)
+        )
+        self._reaper = Reaper()
+        self._seats: dict[int, Seat] = {}
+        self._locals: dict[str, LocalBrowser] = {}
+        self._happenings: list[Happening] = []
+        self._can_swap = True
+        self._random = random.Random()  # noqa: S311 - spreads wear limits, guards nothing
+        self.on_launching: Callable[[str], Callable[[], None]] = lambda key: lambda: None
+
+    # Asked by the fixtures
+
+    def open(self, key: str, launch: Callable[[], Browser]) -> Browser:
+        """Launch a browser for a new holder and return it.
+
+        Raises:
+            BreakerOpen: launches of ``key`` keep failing; nothing was tried.
+            playwright.sync_api.Error: what Playwright said about the failed launch.
+        """
+        action = self._ledger.request(key, time.monotonic(), self._random.random())
+        if isinstance(action, Refuse):
+            self._ledger.slot(action.slot).wanted = False
+            action.error.__dict__["_sentinel_launch"] = True
+            raise action.error
+        try:
+            api, local = self._launch(action, key, launch)
+        except BaseException:
+            self._ledger.slot(action.slot).wanted = False
+            raise
+        seat = Seat(action.slot, launch, api, local, action.browser)
+        self._seats[seat.number] = seat
+        self._ledger.launched(seat.number, time.monotonic())
+        self._install(seat)
+        return api
+
+    def statistics(self) -> Statistics:
+        """Return an immutable snapshot of the pool."""
+        return self._ledger.statistics()
+
+    # Asked at test boundaries
+
+    def contexts(self) -> Iterator[tuple[int, BrowserContext]]:
+        """Yield every open context with the number of its seat."""
+        for seat in self._seats.values():
+            for context in seat.api.contexts:
+                yield seat.number, context
+
+    def begin_test(self, *, fresh: bool) -> None:
+        """Replace what died or is worn, before a test that uses browsers.
+
+        Raises:
+            BreakerOpen: a browser is gone and may not be launched now.
+            playwright.sync_api.Error: a browser is gone and its successor did not launch.
+        """
+        for seat in list(self._seats.values()):
+            seat.used = False
+            self.examine(seat.number)
+            self._attend(seat, fresh=fresh)
+        self._sampler.mark()
+
+    def examine(self, number: int, *, thoroughly: bool = False) -> Death | None:
+        """Return how a seat's browser died, if it did since it was last replaced.
+
+        Costs microseconds while all is well. A browser that looks stopped, or any if
+        ``thoroughly``, is asked to answer within the probe time-out, and killed if it does not.
+        """
+        seat = self._seats[number]
+        if not self._ledger.slot(number).wanted:
+            return None
+        if seat.death() is not None:
+            return seat.death()
+        local = seat.local
+        if not local.is_gone():
+            if not (thoroughly or local.is_suspicious()) or local.answers():
+                return None
+            local.kill_hung()
+        local.rest()
+        death = local.death()
+        seat.deaths.append((seat.name, death))
+        self._note("crashed", seat, str(death))
+        log = "\n".join(death.tail)
+        self._act(self._ledger.crashed(number, time.monotonic(), str(death), log), seat)
+        return death
+
+    def deaths(self, *, thoroughly: bool = False) -> list[Death]:
+        """Return how each browser that is dead right now died; see ``examine``."""
+        found = [self.examine(number, thoroughly=thoroughly) for number in list(self._seats)]
+        return [death for death in found if death is not None]
+
+    def end_test(self, *, used: bool, passed: bool) -> None:
+        """Book the test that just ended on the seats it used."""
+        windows = self._sampler.window()
+        for seat in self._seats.values():
+            window = windows.get(seat.name)
+            if window is not None and window.peak is not None:
+                self._ledger.measured(seat.number, window.peak.pss)
+            if (used or seat.used) and seat.death() is None:
+                self._ledger.served(seat.number, passed)
+
+    def names_used(self, by_fixture: bool) -> list[str]:
+        """Return the browsers that the running test used: all of them, if by a fixture."""
+        return [seat.name for seat in self._seats.values() if seat.used or by_fixture]
+
+    def was_used(self) -> bool:
+        """Tell whether the running test opened a context on any browser."""
+        return any(seat.used for seat in self._seats.values())
+
+    def dead_slots(self) -> set[int]:
+        """Return the slots whose browser is dead and not replaced yet."""
+        return {seat.number for seat in self._seats.values() if seat.death() is not None}
+
+    def poke(self) -> None:
+        """Have memory read now where it moved so much that the sampler may have missed it."""
+        for seat in self._seats.values():
+            self._sampler.poke(seat.name, POKE_BYTES)
+
+    def take_happenings(self) -> list[Happening]:
+        """Return what happened since the last call."""
+        taken, self._happenings = self._happenings, []
+        return taken
+
+    def close(self) -> None:
+        """End every browser that is still there, then the reaper."""
+        for seat in list(self._seats.values()):
+            self._act(self._ledger.close_asked(seat.number), seat)
+        for name, local in list(self._locals.items()):
+            local.rest()
+            local.kill()
+            self._gone(name)
+        self._reaper.close()
+
+    # Carrying out
+
+    def _attend(self, seat: Seat, *, fresh: bool) -> None:
+        slot = self._ledger.slot(seat.number)
+        death = seat.death()
+        if not self._can_swap:
+            # This Playwright does not let a browser be replaced behind its object.
+            if death is not None:
+                raise BrowserLaunchFailed(slot.key, f"{death}, and cannot be replaced in place")
+            return
+        held = bool(seat.api.contexts) and death is None
+        actions = self._ledger.due(
+            seat.number,
+            time.monotonic(),
+            held=held,
+            jitter=self._random.random(),
+            fresh=fresh,
+        )
+        for action in actions:
+            if isinstance(action, Refuse):
+                raise action.error
+            if isinstance(action, Defer):
+                self._note("deferred", seat, action.reason)
+            elif isinstance(action, Launch):
+                self._replace(seat, action, slot.key)
+
+    def _replace(self, seat: Seat, action: Launch, key: str) -> None:
+        try:
+            api, local = self._launch(action, key, seat.launch)
+        except Error:
+            if action.reason in (Reason.CRASH, Reason.START):
+                raise
+            return  # worn is better than none; the breaker has counted it
+        swap_engines(seat.api, api)
+        seat.local.api, local.api = api, seat.api
+        seat.local, seat.name = local, action.browser
+        self._act(self._ledger.launched(seat.number, time.monotonic()), seat)
+        self._install(seat)
+
+    def _launch(
+        self, action: Launch, key: str, launch: Callable[[], Browser]
+    ) -> tuple[Browser, LocalBrowser]:
+        began = time.monotonic()
+        finished = self.on_launching(key)
+        try:
+            api = launch()
+        except BaseException as error:
+            cause, log = explain_launch_error(error)
+            self._happen("launch-failed", action.browser, action.slot, cause)
+            self._ledger.launch_failed(action.slot, time.monotonic(), cause, log)
+            self._ledger.gone(action.browser)
+            # Fixtures cache what they raise; this mark lets the next test try once more.
+            error.__dict__["_sentinel_launch"] = True
+            raise
+        finally:
+            finished()
+        local = LocalBrowser(
+            api, self._settings.probe_timeout, self._settings.close_timeout, self.log_file
+        )
+        self._locals[action.browser] = local
+        if local.process is not None:
+            self._reaper.adopt(local.process, local.profile)
+        self._can_swap = self._can_swap and can_swap(api)
+        event = "launched" if action.reason is Reason.START else "replaced"
+        seconds = time.monotonic() - began
+        self._happen(event, action.browser, action.slot, action.reason, seconds)
+        return api, local
+
+    def _install(self, seat: Seat) -> None:
+        """Hook into the browser now behind ``seat``: its closing, its contexts, its memory."""
+        api: Any = seat.api
+        local = seat.local
+        if local.process is not None:
+            self._sampler.watch(seat.name, local.process.pid)
+        if local.driver is not None:
+            self._sampler.watch("driver", local.driver.pid, recursive=False)
+
+        def on_context(context: Any) -> None:
+            seat.used = True
+            context.close = local.watch_close(context.close)
+
+        api.on("context", on_context)
+        if "close" not in vars(api):
+            original = api.close
+
+            def close(**kwargs: Any) -> None:
+                self._closed_by_holder(seat, original, kwargs)
+
+            api.close = close
+
+    def _closed_by_holder(
+        self, seat: Seat, original: Callable[..., None], kwargs: dict[str, Any]
+    ) -> None:
+        self._ledger.close_asked(seat.number)
+        try:
+            seat.local.close(original, **kwargs)
+        finally:
+            self._gone(seat.name)
+            self._seats.pop(seat.number, None)
+
+    def _act(self, actions: list[Action], seat: Seat) -> None:
+        for action in actions:
+            if isinstance(action, Dispose):
+                self._dispose(action)
+            elif isinstance(action, HandOver):
+                self._note("handed-over", seat, action.old)
+
+    def _dispose(self, action: Dispose) -> None:
+        local = self._locals[action.browser]
+        if action.kill:
+            local.rest()
+            local.kill()
+        else:
+            local.close(local.api.close)
+        self._gone(action.browser)
+
+    def _gone(self, name: str) -> None:
+        local = self._locals.pop(name, None)
+        if local is None:
+            return
+        self._sampler.unwatch(name)
+        if local.process is not None:
+            self._reaper.release(local.process)
+        self._ledger.gone(name)
+
+    def _note(self, event: str, seat: Seat, detail: str) -> None:
+        self._happen(event, seat.name, seat.number, detail)
+
+    def _happen(
+        self, event: str, browser: str, slot: int, detail: str, seconds: float | None = None
+    ) -> None:
+        self._happenings.append(Happening(event, browser, slot, time.time(), detail, seconds))

@@ -1,0 +1,109 @@
+"""Turn a digest into text for a terminal: the closing section. Writes nothing itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pytest_sentinel.telemetry.digest import Digest, growth
+from pytest_sentinel.telemetry.record import Attempt
+from pytest_sentinel.units import format_duration, format_size
+
+_WIDEST_NAME = 90
+_MOST_CRASHES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the closing section; ``tone`` is good, bad or plain."""
+
+    text: str
+    tone: str = "plain"
+
+
+def closing_section(digest: Digest, *, worker_limit: int, top: int, record: str) -> Iterator[Row]:
+    """Yield the closing section, most important first, never more than a screen.
+
+    Args:
+        digest: what happened.
+        worker_limit: bytes of PSS that a worker should stay below.
+        top: how many slowest and hungriest tests to name.
+        record: where the run record is; empty when none is kept.
+    """
+    yield from _crashes(digest)
+    yield from _launch_failures(digest)
+    yield Row(_browsers(digest))
+    yield from _memory(digest, worker_limit)
+    if top:
+        yield from _ranking("slowest", digest.slowest(top), lambda a: format_duration(a.seconds))
+        yield from _ranking(
+            "hungriest", digest.hungriest(top), lambda a: f"+{format_size(growth(a))}"
+        )
+    if record:
+        yield Row(f"record     {record}")
+
+
+def one_line(digest: Digest) -> Row | None:
+    """Return the one line that is worth breaking the silence of ``-q``, or None."""
+    if digest.worker_crashes or digest.crashes or digest.launch_failures:
+        return Row(f"sentinel: {_browsers(digest).removeprefix('browsers').strip()}", "bad")
+    return None
+
+
+def _browsers(digest: Digest) -> str:
+    parts = [f"{digest.launched} launched"]
+    recycled = sum(digest.recycled.values())
+    if recycled:
+        reasons = ", ".join(f"{reason} {n}" for reason, n in digest.recycled.most_common())
+        parts.append(f"{recycled} recycled ({reasons})")
+    if digest.replaced:
+        parts.append(f"{digest.replaced} replaced after a crash")
+    if digest.deferred:
+        parts.append(f"{digest.deferred} x kept although worn (a context on it was open)")
+    if digest.launch_failures:
+        parts.append(f"{sum(digest.launch_failures.values())} launches failed")
+    crashes = len(digest.crashes)
+    if crashes:
+        parts.append(f"{crashes} crashed, {digest.survived} survived")
+    return f"browsers   {', '.join(parts)}"
+
+
+def _crashes(digest: Digest) -> Iterator[Row]:
+    for line in digest.crashes[:_MOST_CRASHES]:
+        assert line.crash is not None
+        memory = f", {format_size(line.crash.memory)}" if line.crash.memory else ""
+        fate = "run again" if line.outcome == "crashed" else line.outcome
+        yield Row(
+            f"crashed    {_short(line.nodeid)}: {line.crash.what}{memory} [attempt {line.attempt}:"
+            f" {fate}]",
+            "bad",
+        )
+    if len(digest.crashes) > _MOST_CRASHES:
+        yield Row(f"           and {len(digest.crashes) - _MOST_CRASHES} more crashes", "bad")
+    for line in digest.worker_crashes[:_MOST_CRASHES]:
+        yield Row(f"worker     {line.worker} died while running {_short(line.nodeid)}", "bad")
+
+
+def _launch_failures(digest: Digest) -> Iterator[Row]:
+    for cause, count in digest.launch_failures.most_common(2):
+        yield Row(f"launch     failed {count} x: {cause}", "bad")
+
+
+def _memory(digest: Digest, limit: int) -> Iterator[Row]:
+    if not digest.peaks:
+        return
+    worker, peak = max(digest.peaks.items(), key=lambda entry: entry[1])
+    where = f" in {worker}" if len(digest.peaks) > 1 else ""
+    text = f"memory     worker peak {format_size(peak)} of {format_size(limit)}{where}"
+    parts = "Python + driver + browsers, PSS"
+    yield Row(f"{text} ({parts})", "bad" if peak > limit else "good")
+
+
+def _ranking(title: str, lines: list[Attempt], value: object) -> Iterator[Row]:
+    assert callable(value)
+    for index, line in enumerate(lines):
+        yield Row(f"{title if index == 0 else '':<10} {value(line):>9}  {_short(line.nodeid)}")
+
+
+def _short(nodeid: str) -> str:
+    return nodeid if len(nodeid) <= _WIDEST_NAME else f"...{nodeid[-_WIDEST_NAME:]}"

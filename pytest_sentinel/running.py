@@ -1,0 +1,272 @@
+"""The pytest edge where tests run: a worker, or the one process of a run without xdist.
+
+It watches the borders of tests and fixtures, asks the pool to put things right there, runs a
+test again whose browser died, and sends what was measured along on the test's own reports.
+It keeps no results: those belong to the controller's side.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Generator
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_sentinel import attempts
+from pytest_sentinel.attempts import CRASHED, REPORT_ATTRIBUTE, Test
+from pytest_sentinel.settings import Settings
+from pytest_sentinel.units import MIB
+
+if TYPE_CHECKING:
+    from pytest_sentinel.memory.sampler import Sampler
+    from pytest_sentinel.pool.ledger import Statistics
+    from pytest_sentinel.pool.worker import WorkerPool
+
+
+class Running:
+    """Everything the plugin does where tests run."""
+
+    def __init__(
+        self,
+        config: pytest.Config,
+        settings: Settings,
+        log_dir: Path | None,
+        is_replacement: bool = False,
+    ) -> None:
+        self._config = config
+        self._settings = settings
+        self._log_dir = log_dir
+        self._is_replacement = is_replacement
+        self.launch_timeout = settings.launch_timeout
+        self._sampler: Sampler | None = None
+        self._pool: WorkerPool | None = None
+        self._test: Test | None = None
+        self._driver_log: Path | None = None
+        # Contexts that outlive a test, and the fixture that opened each.
+        self._held: list[tuple[int, Any, Any, Any]] = []
+
+    # The pool, made with the first browser
+
+    def pool(self) -> WorkerPool:
+        """Return the pool of this process; the first call makes it."""
+        if self._pool is None:
+            from pytest_sentinel.memory.sampler import Sampler
+            from pytest_sentinel.pool.worker import WorkerPool
+
+            self._sampler = Sampler()
+            self._sampler.watch("worker", os.getpid(), recursive=False)
+            self._pool = WorkerPool(self._settings, self._sampler, self._driver_log)
+            self._pool.on_launching = self._announce_launch
+        return self._pool
+
+    def statistics(self) -> Statistics:
+        """Return an immutable snapshot of the pool."""
+        return self.pool().statistics()
+
+    # Fixtures
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(
+        self, fixturedef: Any, request: Any
+    ) -> Generator[None, object, object]:
+        """Note which fixture opened the contexts that outlive a test."""
+        if fixturedef.argname == "playwright":
+            return (yield from self._with_driver_log())
+        if fixturedef.argname == "delete_output_dir" and self._is_replacement:
+            return (yield from self._with_output_kept())
+        if fixturedef.scope == "function":
+            return (yield)
+        before = self._open_contexts()
+        result = yield
+        known = {id(context) for _, context in before} | {id(held[1]) for held in self._held}
+        for slot, context in self._open_contexts():
+            if id(context) not in known:
+                self._held.append((slot, context, fixturedef, request))
+        return result
+
+    def _with_driver_log(self) -> Generator[None, object, object]:
+        """Have the driver that starts now write its browsers' output to a file of ours."""
+        from pytest_sentinel.pool.launcher import driver_log
+
+        if self._log_dir is not None:
+            self._driver_log = self._log_dir / f"browsers-{worker_id(self._config)}.log"
+        added = driver_log(os.environ, self._driver_log) if self._driver_log else {}
+        # Only while it starts: DEBUG means something else to most of the programs a test starts.
+        os.environ.update(added)
+        try:
+            return (yield)
+        finally:
+            for name in added:
+                os.environ.pop(name, None)
+            if self._pool is not None:
+                self._pool.log_file = self._driver_log if added else None
+            elif not added:
+                self._driver_log = None
+
+    def _with_output_kept(self) -> Generator[None, object, object]:
+        """Keep upstream from wiping the artifacts of the worker that this one replaces."""
+        option = self._config.option
+        kept, option.output = option.output, os.devnull + "-nothing"
+        try:
+            return (yield)
+        finally:
+            option.output = kept
+
+    def _open_contexts(self) -> list[tuple[int, Any]]:
+        return list(self._pool.contexts()) if self._pool is not None else []
+
+    # Tests
+
+    def pytest_runtest_protocol(
+        self, item: pytest.Item, nextitem: pytest.Item | None
+    ) -> object | None:
+        """Run the test, and again while its browser died under it and retries are left."""
+        if not attempts.is_ours(item):
+            return None
+        item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+        number = 0
+        again = True
+        while again:
+            number += 1
+            self._test = Test(item, number, may_retry=number <= self._settings.crash_retries)
+            again = attempts.run_phases(self._test, nextitem)
+            if again:
+                self._rebuild_held()
+        item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+        return True
+
+    def _rebuild_held(self) -> None:
+        """End the wider fixtures that had a context on a dead browser; their users rebuild them."""
+        pool = self._pool
+        assert pool is not None
+        dead = pool.dead_slots()
+        for held in [held for held in self._held if held[0] in dead]:
+            self._held.remove(held)
+            _, _, fixturedef, request = held
+            # Its teardown talks to a browser that is gone; what it says of that is no news.
+            with suppress(Exception):
+                fixturedef.finish(request)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Put the pool right before a test that uses browsers."""
+        test = self._test
+        if test is None or test.item is not item or not attempts.is_ours(item):
+            # Another plugin runs the protocol, and repeats tests as it sees fit.
+            test = self._test = Test(item, getattr(item, "execution_count", 1) or 1)
+        test.uses_browser = "browser" in getattr(item, "fixturenames", ())
+        if not test.uses_browser:
+            if self._sampler is not None:
+                self._sampler.mark()
+            return
+        attempts.forget_failed_launches(item)
+        if self._pool is not None:
+            fresh = item.get_closest_marker("fresh_browser") is not None
+            self._pool.begin_test(fresh=fresh)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Look for a dead browser behind a failure; load the last report with what was measured."""
+        report = yield
+        test = self._test
+        if test is None or test.item is not item:
+            return report
+        if report.when == "call":
+            test.passed = report.passed
+            self._poke()
+        if self._pool is not None and (test.uses_browser or self._pool.was_used()):
+            if report.failed:
+                self._blame(test, call, report)
+            elif report.when == "teardown":
+                deaths = self._pool.deaths()
+                test.death = test.death or (deaths[0] if deaths else None)
+        if report.when == "teardown":
+            self._load(test, report)
+        return report
+
+    def _poke(self) -> None:
+        if self._pool is not None:
+            self._pool.poke()
+
+    def _blame(self, test: Test, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
+        """Decide whether a failed phase is the browser's fault, and say so on the report."""
+        assert self._pool is not None
+        deaths = self._pool.deaths(thoroughly=True)
+        if not deaths:
+            return
+        test.death = test.death or deaths[0]
+        text = "\n".join([f"{test.death} during {report.when}", *test.death.tail])
+        report.sections.append(("sentinel: browser crash", text))
+        if report.when == "teardown":
+            if attempts.is_playwright_error(call):
+                # Nothing could be closed any more; that is the crash once more, not a second fault.
+                report.outcome = "passed"
+        elif test.may_retry and not (test.item.session.shouldfail or test.item.session.shouldstop):
+            report.outcome = CRASHED  # type: ignore[assignment]
+            test.retry = True
+
+    def _load(self, test: Test, report: pytest.TestReport) -> None:
+        """Put the attempt's facts on its last report, as plain types that xdist can carry."""
+        from pytest_sentinel.telemetry.relay import pack
+
+        memory: dict[str, Any] = {}
+        happenings: list[Any] = []
+        browsers: list[str] = []
+        if self._pool is not None:
+            self._pool.end_test(used=test.uses_browser, passed=test.passed)
+            happenings = self._pool.take_happenings()
+            browsers = self._pool.names_used(test.uses_browser)
+        if self._sampler is not None:
+            memory = self._sampler.window()
+        packed = pack(
+            test.attempt, test.started, time.time(), memory, happenings, browsers, test.death
+        )
+        setattr(report, REPORT_ATTRIBUTE, packed)
+        peaks = [packed["memory"].get(name, {}).get("peak") for name in browsers]
+        if any(peaks):
+            peak = max(peak for peak in peaks if peak is not None)
+            report.user_properties.append(("sentinel_browser_peak_mib", round(peak / MIB)))
+        if test.attempt > 1:
+            report.user_properties.append(("sentinel_attempts", test.attempt))
+        if test.death is not None:
+            report.user_properties.append(("sentinel_crash", str(test.death)))
+
+    # Beginning and end
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Send the last happenings home."""
+        output = getattr(self._config, "workeroutput", None)
+        if output is not None:
+            output["sentinel"] = self.last_words()
+
+    def last_words(self) -> dict[str, Any]:
+        """Return what no report carried: late happenings and the sampler's own cost."""
+        from pytest_sentinel.telemetry.relay import pack_happenings
+
+        happenings = self._pool.take_happenings() if self._pool is not None else []
+        cost = self._sampler.cost().cpu_seconds if self._sampler is not None else 0.0
+        return {"events": pack_happenings(happenings), "sampler_seconds": cost}
+
+    def pytest_unconfigure(self) -> None:
+        """Leave nothing behind."""
+        if self._pool is not None:
+            self._pool.close()
+        if self._sampler is not None:
+            self._sampler.close()
+
+    def _announce_launch(self, key: str) -> Callable[[], None]:
+        from pytest_sentinel.waiting import say_if_slow
+
+        return say_if_slow(self._config, f"sentinel: waiting for {key} to start")
+
+
+def worker_id(config: pytest.Config) -> str:
+    """Return the xdist worker's name, or ``main`` without xdist."""
+    return str(getattr(config, "workerinput", {}).get("workerid", "main"))

@@ -1,0 +1,105 @@
+"""Write and find run records on disk: ``DIR/runs/<start>-<id>/run.jsonl``, and ``DIR/runs/latest``.
+
+Each line is flushed as it is written, so that a killed run keeps everything up to its last
+report. A disk that is full or read-only costs the record, never the run.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+from pytest_sentinel.telemetry.record import Line, decode, encode
+
+FILE_NAME = "run.jsonl"
+
+
+class Journal:
+    """An open run record.
+
+    Args:
+        directory: the record directory (``.sentinel``); created if need be.
+        run_id: a short name that is unique among runs.
+        complain: called once with a sentence if the record cannot be kept.
+    """
+
+    def __init__(self, directory: Path, run_id: str, complain: Callable[[str], None]) -> None:
+        self._complain: Callable[[str], None] | None = complain
+        self._file: BinaryIO | None = None
+        start = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+        self.directory = directory / "runs" / f"{start}-{run_id}"
+        self.path = self.directory / FILE_NAME
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            ignore = directory / ".gitignore"
+            if not ignore.exists():
+                ignore.write_text("*\n")
+            self._file = self.path.open("ab")
+            _point(directory / "runs" / "latest", self.directory.name)
+        except OSError as error:
+            self._give_up(error)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether lines still reach the disk."""
+        return self._file is not None
+
+    def append(self, line: Line) -> None:
+        """Write one line and flush it."""
+        if self._file is None:
+            return
+        try:
+            self._file.write(encode(line))
+            self._file.flush()
+        except OSError as error:
+            self._give_up(error)
+
+    def close(self) -> None:
+        """Close the file; safe to call twice."""
+        if self._file is not None:
+            with suppress(OSError):
+                self._file.close()
+            self._file = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _give_up(self, error: OSError) -> None:
+        self.close()
+        if self._complain is not None:
+            self._complain(f"the run record {self.path} is not kept: {error}")
+            self._complain = None
+
+
+def read_record(path: Path) -> list[Line]:
+    """Return the lines of the record at ``path``: the file, or the directory that holds it.
+
+    Raises:
+        FileNotFoundError: there is no record.
+        ValueError: the record is damaged before its last line.
+    """
+    file = path / FILE_NAME if path.is_dir() else path
+    with file.open("rb") as rows:
+        return list(decode(rows))
+
+
+def _point(link: Path, target: str) -> None:
+    """Make ``link`` a symbolic link to ``target``, replacing an older one in one step."""
+    with suppress(OSError, NotImplementedError):
+        fresh = link.with_name(f".latest-{os.getpid()}")
+        fresh.unlink(missing_ok=True)
+        fresh.symlink_to(target)
+        fresh.replace(link)

@@ -1,0 +1,159 @@
+"""The run record: one versioned schema, one JSON line per fact. Pure: lines in, lines out.
+
+A record is a file of lines, each with a ``kind``: ``run`` (first), then one ``attempt`` for each
+time a test was run and one ``browser`` for each thing that happened to a browser, in the order in
+which the controller heard of them, then ``end``. A run that was killed has no ``end``, and
+possibly half a last line; everything before it is whole. Readers skip kinds and fields that they
+do not know; SCHEMA grows when the meaning of a field changes. Sizes are bytes, durations seconds,
+moments seconds since the epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+SCHEMA = 1
+
+
+class Memory(msgspec.Struct, frozen=True, omit_defaults=True):
+    """PSS of one process tree around one test; None where nothing could be read.
+
+    Attributes:
+        start: the last reading before the test.
+        peak: the highest reading while it ran.
+        end: the newest reading when it had ended.
+    """
+
+    start: int | None = None
+    peak: int | None = None
+    end: int | None = None
+
+
+class Crash(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The death of a browser under a test.
+
+    Attributes:
+        what: one sentence.
+        how: ``crashed`` or ``hung``.
+        ended: signal name or exit code, if known.
+        memory: the last PSS reading of its tree.
+        log: its last lines of output.
+    """
+
+    what: str
+    how: str
+    ended: str | None = None
+    memory: int | None = None
+    log: tuple[str, ...] = ()
+
+
+class Run(msgspec.Struct, frozen=True, omit_defaults=True, tag="run", tag_field="kind"):
+    """What ran: the first line of a record."""
+
+    id: str
+    started: float
+    schema: int = SCHEMA
+    workers: int = 0
+    browser: str = ""
+    versions: dict[str, str] = {}
+    settings: dict[str, str | int | float | None] = {}
+
+
+class Attempt(msgspec.Struct, frozen=True, omit_defaults=True, tag="attempt", tag_field="kind"):
+    """One run of one test.
+
+    Attributes:
+        outcome: passed, failed, error, skipped, xfailed, xpassed, crashed (the browser died under
+            it and it was run again) or worker-crashed.
+        failure: whose fault a bad outcome is: ``product`` or ``infrastructure``.
+        attempt: 1 for the first.
+        phases: seconds of setup, call and teardown.
+        memory: by process: ``browser:<slot>``, ``worker`` (this Python), ``driver``.
+    """
+
+    nodeid: str
+    outcome: str
+    attempt: int = 1
+    worker: str = ""
+    started: float = 0.0
+    finished: float = 0.0
+    phases: dict[str, float] = {}
+    failure: str | None = None
+    browsers: tuple[str, ...] = ()
+    memory: dict[str, Memory] = {}
+    crash: Crash | None = None
+
+    @property
+    def seconds(self) -> float:
+        """The duration of all phases."""
+        return sum(self.phases.values())
+
+
+class BrowserEvent(
+    msgspec.Struct, frozen=True, omit_defaults=True, tag="browser", tag_field="kind"
+):
+    """Something that happened to a browser.
+
+    Attributes:
+        event: launched, replaced, crashed, launch-failed, deferred or handed-over.
+        detail: the reason of a launch, the cause of a failure.
+        seconds: how long it took, where it took time.
+    """
+
+    event: str
+    browser: str
+    slot: int
+    at: float
+    worker: str = ""
+    detail: str = ""
+    seconds: float | None = None
+
+
+class End(msgspec.Struct, frozen=True, omit_defaults=True, tag="end", tag_field="kind"):
+    """How the run ended: the last line of a record."""
+
+    finished: float
+    exit_status: int
+    sampler_seconds: float = 0.0
+
+
+Line = Run | Attempt | BrowserEvent | End
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Line)
+_KINDS = {"run", "attempt", "browser", "end"}
+
+
+def encode(line: Line) -> bytes:
+    """Return ``line`` as JSON with a line end."""
+    return _encoder.encode(line) + b"\n"
+
+
+def decode(rows: Iterable[bytes]) -> Iterator[Line]:
+    """Yield the lines of a record, without kinds this version does not know.
+
+    A torn last line, as a killed run leaves it, ends the record.
+
+    Raises:
+        ValueError: a line before the last is damaged; says which.
+    """
+    damaged: tuple[int, str] | None = None
+    for number, row in enumerate(rows, start=1):
+        if damaged is not None:
+            raise ValueError(f"line {damaged[0]} of the record is damaged: {damaged[1]}")
+        if not row.strip():
+            continue
+        try:
+            yield _decoder.decode(row)
+        except msgspec.ValidationError as error:
+            if _kind(row) in _KINDS:
+                damaged = (number, str(error))
+        except msgspec.DecodeError as error:
+            damaged = (number, str(error))
+
+
+def _kind(row: bytes) -> object:
+    found = msgspec.json.decode(row)
+    return found.get("kind") if isinstance(found, dict) else None

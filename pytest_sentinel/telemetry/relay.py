@@ -1,0 +1,143 @@
+"""What a worker says about an attempt, as plain types on a TestReport, and back.
+
+Reports cross from xdist workers as JSON-like values; anything else stops the run. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+import msgspec
+
+from pytest_sentinel.telemetry.record import Attempt, BrowserEvent, Crash, Memory
+
+
+class _Reading(Protocol):
+    @property
+    def pss(self) -> int: ...
+
+
+class _Window(Protocol):
+    @property
+    def start(self) -> _Reading | None: ...
+    @property
+    def peak(self) -> _Reading | None: ...
+    @property
+    def end(self) -> _Reading | None: ...
+
+
+class _Death(Protocol):
+    @property
+    def kind(self) -> str: ...
+    @property
+    def ended(self) -> str | None: ...
+    @property
+    def tail(self) -> tuple[str, ...]: ...
+
+
+class _Happening(Protocol):
+    @property
+    def event(self) -> str: ...
+    @property
+    def browser(self) -> str: ...
+    @property
+    def slot(self) -> int: ...
+    @property
+    def at(self) -> float: ...
+    @property
+    def detail(self) -> str: ...
+    @property
+    def seconds(self) -> float | None: ...
+
+
+def pack(
+    attempt: int,
+    started: float,
+    finished: float,
+    windows: Mapping[str, _Window],
+    happenings: Iterable[_Happening],
+    browsers: Iterable[str],
+    death: _Death | None,
+) -> dict[str, Any]:
+    """Return the facts of one attempt as plain types."""
+    names = list(browsers)
+    memory = {
+        name: Memory(_pss(window.start), _pss(window.peak), _pss(window.end))
+        for name, window in windows.items()
+        if window.end is not None and (name in names or name in ("worker", "driver"))
+    }
+    crash = None
+    if death is not None:
+        last = next((memory[name].end for name in names if name in memory), None)
+        crash = Crash(str(death), death.kind, death.ended, last, death.tail)
+    packed: dict[str, Any] = {
+        "attempt": attempt,
+        "started": started,
+        "finished": finished,
+        "browsers": names,
+        "memory": msgspec.to_builtins(memory),
+        "crash": msgspec.to_builtins(crash),
+        "events": pack_happenings(happenings),
+    }
+    return packed
+
+
+def pack_happenings(happenings: Iterable[_Happening]) -> list[dict[str, Any]]:
+    """Return happenings as plain types."""
+    return [
+        {
+            "event": h.event,
+            "browser": h.browser,
+            "slot": h.slot,
+            "at": h.at,
+            "detail": str(h.detail),
+            "seconds": h.seconds,
+        }
+        for h in happenings
+    ]
+
+
+def unpack_attempt(
+    packed: Mapping[str, Any],
+    *,
+    nodeid: str,
+    outcome: str,
+    failure: str | None,
+    worker: str,
+    phases: dict[str, float],
+) -> Attempt:
+    """Return the record line for what a worker packed and the controller saw."""
+    return Attempt(
+        nodeid=nodeid,
+        outcome=outcome,
+        attempt=packed["attempt"],
+        worker=worker,
+        started=packed["started"],
+        finished=packed["finished"],
+        phases=phases,
+        failure=failure,
+        browsers=tuple(f"{worker}/{name}" for name in packed["browsers"]),
+        memory=msgspec.convert(packed["memory"], dict[str, Memory]),
+        crash=msgspec.convert(packed["crash"], Crash | None),
+    )
+
+
+def unpack_events(rows: Iterable[Mapping[str, Any]], worker: str) -> list[BrowserEvent]:
+    """Return the record lines for packed happenings."""
+    return [
+        BrowserEvent(
+            event=row["event"],
+            browser=f"{worker}/{row['browser']}",
+            slot=row["slot"],
+            at=row["at"],
+            worker=worker,
+            detail=row["detail"],
+            seconds=row["seconds"],
+        )
+        for row in rows
+    ]
+
+
+def _pss(reading: _Reading | None) -> int | None:
+    return reading.pss if reading is not None else None
