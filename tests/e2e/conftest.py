@@ -1,0 +1,90 @@
+"""Fixtures of the end-to-end tests: one larder for each pytest process, customers to act for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from playwright.sync_api import Page, Playwright
+
+from tests.e2e.pages import Customer, LoginPage
+from tests.larder.process import Larder, running_larder
+
+
+@pytest.fixture(scope="session")
+def larder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Larder]:
+    """The larder that all tests of this process share."""
+    with running_larder(tmp_path_factory.mktemp("larder")) as larder:
+        yield larder
+
+
+@pytest.fixture(scope="session")
+def base_url(larder: Larder) -> str:
+    """Where ``page.goto("/meals")`` goes."""
+    return larder.url
+
+
+@pytest.fixture
+def start_larder(tmp_path: Path) -> Iterator[Callable[..., Larder]]:
+    """Start another larder, for a test that needs one to itself; give it ``LARDER_*`` by name."""
+    with ExitStack() as stack:
+
+        def start(**environment: str) -> Larder:
+            directory = tmp_path / f"larder-{uuid4().hex[:8]}"
+            directory.mkdir()
+            return stack.enter_context(running_larder(directory, environment))
+
+        yield start
+
+
+@pytest.fixture
+def newcomer() -> Customer:
+    """Somebody who has no account yet."""
+    return Customer(
+        name="Ada Byron", address=f"ada-{uuid4().hex}@example.test", password=f"pw-{uuid4().hex}"
+    )
+
+
+@pytest.fixture
+def customer(newcomer: Customer, playwright: Playwright, base_url: str) -> Customer:
+    """Somebody who has an account, and is not logged in."""
+    request = playwright.request.new_context(base_url=base_url)
+    try:
+        token = re.search(r'name="csrf" value="(\w+)"', request.get("/register").text())
+        assert token is not None
+        form = {
+            "csrf": token[1],
+            "name": newcomer.name,
+            "address": newcomer.address,
+            "password": newcomer.password,
+        }
+        response = request.post("/register", form=form, max_redirects=0)
+        assert response.status == 303
+    finally:
+        request.dispose()
+    return newcomer
+
+
+@pytest.fixture
+def logged_in(page: Page, customer: Customer) -> Customer:
+    """Somebody who has just logged in on ``page``."""
+    LoginPage(page).open().log_in(customer)
+    page.wait_for_url("/account")
+    return customer
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the end of the shared larder's log with a test that failed."""
+    report = yield
+    larder = getattr(item, "funcargs", {}).get("larder")
+    if report.failed and isinstance(larder, Larder):
+        lines = larder.log.read_text(errors="replace").splitlines()[-40:]
+        report.sections.append(("larder log, last lines", "\n".join(lines)))
+    return report

@@ -1,0 +1,158 @@
+"""Page objects: what a customer sees and does on each page of larder. No assertions here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+from playwright.sync_api import Locator, Page
+
+
+@dataclass(frozen=True)
+class Customer:
+    """Who acts in a test."""
+
+    name: str
+    address: str
+    password: str
+
+
+class ShopPage:
+    """What every page has: a path, a bar at the top and perhaps a notice."""
+
+    path = "/"
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.heading = page.get_by_role("heading", level=1)
+        self.notice = page.get_by_role("status", name="Notice")
+        self.error = page.get_by_role("alert")
+        self.account_bar = page.get_by_role("navigation", name="Account")
+
+    def open(self) -> Self:
+        """Load the page."""
+        self.page.goto(self.path)
+        return self
+
+    def log_out(self) -> None:
+        """Press the button in the bar."""
+        self.account_bar.get_by_role("button", name="Log out").click()
+
+
+class RegisterPage(ShopPage):
+    """The form for a new account."""
+
+    path = "/register"
+
+    def __init__(self, page: Page) -> None:
+        super().__init__(page)
+        self.name = page.get_by_label("Name")
+        self.address = page.get_by_label("E-mail address")
+        self.password = page.get_by_label("Password")
+        self.submit = page.get_by_role("button", name="Create account")
+
+    def register(self, customer: Customer) -> None:
+        """Fill in the form and send it."""
+        self.name.fill(customer.name)
+        self.address.fill(customer.address)
+        self.password.fill(customer.password)
+        self.submit.click()
+
+
+class LoginPage(ShopPage):
+    """The login form."""
+
+    path = "/login"
+
+    def __init__(self, page: Page) -> None:
+        super().__init__(page)
+        self.address = page.get_by_label("E-mail address")
+        self.password = page.get_by_label("Password")
+        self.reveal = page.get_by_role("button", name="password")
+        self.submit = page.get_by_role("main").get_by_role("button", name="Log in")
+
+    def log_in(self, customer: Customer, password: str | None = None) -> None:
+        """Fill in the form, with another password if one is given, and send it."""
+        self.address.fill(customer.address)
+        self.password.fill(password or customer.password)
+        self.submit.click()
+
+
+class ForgottenPage(ShopPage):
+    """The form that asks for a reset link."""
+
+    path = "/forgotten"
+
+    def ask(self, address: str) -> None:
+        """Ask for a link to ``address``."""
+        self.page.get_by_label("E-mail address").fill(address)
+        self.page.get_by_role("button", name="Send the link").click()
+
+
+class OutboxPage(ShopPage):
+    """The letters that larder sent."""
+
+    path = "/outbox"
+
+    def link_for(self, address: str) -> Locator:
+        """Load the letters to ``address`` and return the link of the latest."""
+        self.page.goto(f"/outbox?to={address}")
+        return self.page.get_by_role("article").first.get_by_role("link")
+
+
+class ResetPage(ShopPage):
+    """Where a mailed link leads."""
+
+    def choose(self, password: str) -> None:
+        """Choose a new password."""
+        self.page.get_by_label("New password").fill(password)
+        self.page.get_by_role("button", name="Change password").click()
+
+
+class AccountPage(ShopPage):
+    """The customer's own page."""
+
+    path = "/account"
+
+
+class MealsPage(ShopPage):
+    """The list of meals with its search."""
+
+    path = "/meals"
+
+    def __init__(self, page: Page) -> None:
+        super().__init__(page)
+        self.search = page.get_by_role("searchbox", name="Search")
+        self.course = page.get_by_label("Course")
+        self.vegetarian = page.get_by_label("Vegetarian only")
+        self.submit = page.get_by_role("button", name="Find")
+        self.count = page.get_by_role("status", name="Results")
+        self.names = page.get_by_role("region", name="Meals").get_by_role("heading")
+
+    def choose(self, name: str) -> None:
+        """Follow the link of a meal."""
+        self.page.get_by_role("link", name=name).click()
+
+
+class KitchenPage(ShopPage):
+    """The single page with the recipes."""
+
+    path = "/kitchen"
+
+    def __init__(self, page: Page) -> None:
+        super().__init__(page)
+        self.state = page.get_by_role("status", name="Kitchen")
+        self.rows = page.get_by_role("list", name="Recipes").locator("> li")
+
+    def panel(self, meal: str) -> Locator:
+        """Return the panel of ``meal``, open or not."""
+        return self.page.get_by_role("region", name=f"Recipe for {meal}")
+
+    def open_panel(self, meal: str) -> Locator:
+        """Open the panel of ``meal``."""
+        self.page.get_by_role("button", name=f"Open {meal}").click()
+        return self.panel(meal)
+
+    def close_panel(self, meal: str) -> None:
+        """Close the panel of ``meal``."""
+        self.page.get_by_role("button", name=f"Close {meal}").click()

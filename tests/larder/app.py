@@ -1,0 +1,66 @@
+"""Put a larder together: settings in, an ASGI application out."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sqlalchemy.exc import InterfaceError, OperationalError
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.routing import BaseRoute, Mount
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
+
+from tests.larder.database import Database
+from tests.larder.routes import auth, health, kitchen, meals, outbox
+from tests.larder.security import Passwords, SecurityHeaders
+from tests.larder.settings import Settings
+from tests.larder.web import STATIC, Shop, error_page, open_templates
+
+_CLOSED = error_page(503, "The larder is closed for a moment")
+_LARGEST_FORM = 64 * 1024
+
+
+def create_app(settings: Settings) -> ASGIApp:
+    """Return the shop. It connects to its database when the server starts, not before."""
+    shop = Shop(
+        settings=settings,
+        database=Database(settings.database_url),
+        passwords=Passwords(settings.argon2_time_cost, settings.argon2_memory_kib),
+        templates=open_templates(),
+    )
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        await run_in_threadpool(shop.database.prepare)
+        try:
+            yield
+        finally:
+            shop.database.close()
+
+    routes: list[BaseRoute] = [
+        *auth.routes,
+        *meals.routes,
+        *kitchen.routes,
+        *health.routes,
+        Mount("/static", StaticFiles(directory=STATIC)),
+    ]
+    if settings.outbox:
+        routes += outbox.routes
+    app = Starlette(
+        routes=routes,
+        exception_handlers={
+            403: error_page(403, "Not like this"),
+            404: error_page(404, "There is nothing here"),
+            405: error_page(405, "Not like this"),
+            500: error_page(500, "Something went wrong on our side"),
+            OperationalError: _CLOSED,
+            InterfaceError: _CLOSED,
+        },
+        lifespan=lifespan,
+        max_body_size=_LARGEST_FORM,
+    )
+    app.state.shop = shop
+    # Outermost, so that the page of an unexpected error carries the headers too.
+    return SecurityHeaders(app)

@@ -1,0 +1,120 @@
+"""Run a larder as a child process, for whoever needs a real one: tests, benchmarks, load.
+
+Standard library only, so that importing it costs nothing and starts nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+_ROOT = Path(__file__).parents[2]
+
+# Argon2 with its proper parameters takes 50 ms and 64 MiB a login: right for a shop, not for tests.
+_CHEAP_HASHES = {"LARDER_ARGON2_TIME_COST": "1", "LARDER_ARGON2_MEMORY_KIB": "64"}
+
+
+class LarderDidNotStart(RuntimeError):
+    """Raised when a larder ended or stayed silent; the message holds its log."""
+
+    def __init__(self, reason: str, log: str) -> None:
+        self.reason = reason
+        self.log = log
+        super().__init__(f"larder {reason}; its log:\n{log or '(empty)'}")
+
+
+@dataclass(frozen=True, slots=True)
+class Larder:
+    """A running larder: where it listens, its SQLite file, its log and its process id."""
+
+    url: str
+    database: Path
+    log: Path
+    pid: int
+
+
+@contextmanager
+def running_larder(
+    directory: Path, environment: Mapping[str, str] | None = None, *, timeout: float = 30.0
+) -> Iterator[Larder]:
+    """Run a larder with its files in ``directory`` until the block ends.
+
+    ``environment`` adds ``LARDER_*`` variables to what tests want: an outbox and cheap hashes.
+    Those of the caller's own environment are not inherited.
+
+    Raises:
+        LarderDidNotStart: ``/health`` did not answer 200 within ``timeout`` seconds.
+    """
+    deadline = time.monotonic() + timeout
+    database, log = directory / "larder.sqlite3", directory / "larder.log"
+    inherited = {name: value for name, value in os.environ.items() if name[:7] != "LARDER_"}
+    command = [sys.executable, "-m", "tests.larder", "--port", "0"]
+    command += ["--database", f"sqlite:///{database}"]
+    with (
+        log.open("wb") as sink,
+        subprocess.Popen(
+            command,
+            cwd=_ROOT,
+            env={**inherited, "LARDER_OUTBOX": "1", **_CHEAP_HASHES, **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=sink,
+        ) as process,
+    ):
+        try:
+            url = _read_url(process, log, deadline)
+            _wait_until_healthy(url, process, log, deadline)
+            yield Larder(url=url, database=database, log=log, pid=process.pid)
+        finally:
+            _stop(process)
+
+
+def _read_url(process: subprocess.Popen[bytes], log: Path, deadline: float) -> str:
+    assert process.stdout is not None
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        if not selector.select(max(0.0, deadline - time.monotonic())):
+            raise LarderDidNotStart("printed no URL in time", _text(log))
+    line = process.stdout.readline().decode().strip()
+    if not line:
+        raise LarderDidNotStart(f"ended with status {process.wait()}", _text(log))
+    return line
+
+
+def _wait_until_healthy(
+    url: str, process: subprocess.Popen[bytes], log: Path, deadline: float
+) -> None:
+    pause = threading.Event()
+    while True:
+        try:
+            with urlopen(f"{url}/health", timeout=5):
+                return
+        except (URLError, OSError) as error:
+            if process.poll() is not None:
+                reason = f"ended with status {process.returncode}"
+                raise LarderDidNotStart(reason, _text(log)) from error
+            if time.monotonic() > deadline:
+                raise LarderDidNotStart(f"is not healthy: {error}", _text(log)) from error
+        pause.wait(0.05)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(timeout=5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+
+
+def _text(log: Path) -> str:
+    return log.read_text(errors="replace")[-8000:]

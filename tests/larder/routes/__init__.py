@@ -1,0 +1,3 @@
+"""The pages of larder, one module a subject; each offers a list ``routes``."""
+
+from __future__ import annotations

@@ -1,0 +1,53 @@
+"""Plant the same meals into every new larder. What they are stands in data/meals.toml."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from tests.larder.models import Ingredient, Meal
+
+MEALS = Path(__file__).with_name("data") / "meals.toml"
+
+_INGREDIENT = re.compile(r"(?P<amount>[\d.]+) ?(?P<unit>g|ml|tbsp|tsp)? (?P<name>.+)")
+
+
+def plant(session: Session) -> None:
+    """Add the meals unless there are some; the caller holds the write lock."""
+    if session.scalar(select(func.count()).select_from(Meal)):
+        return
+    for entry in tomllib.loads(MEALS.read_text(encoding="utf-8"))["meals"]:
+        session.add(_meal(entry))
+        # One by one, so that the ids follow the file.
+        session.flush()
+
+
+def _meal(entry: dict[str, Any]) -> Meal:
+    return Meal(
+        slug=re.sub(r"[^a-z0-9]+", "-", entry["name"].lower()).strip("-"),
+        name=entry["name"],
+        course=entry["course"],
+        summary=entry["summary"],
+        price_cents=round(entry["price"] * 100),
+        minutes=entry["minutes"],
+        vegetarian=entry["vegetarian"],
+        steps="\n".join(entry["steps"]),
+        ingredients=[_ingredient(n, text) for n, text in enumerate(entry["ingredients"], 1)],
+    )
+
+
+def _ingredient(position: int, text: str) -> Ingredient:
+    match = _INGREDIENT.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{MEALS.name}: {text!r} is no ingredient; write it like '100 g flour'")
+    return Ingredient(
+        position=position,
+        name=match["name"],
+        amount=float(match["amount"]),
+        unit=match["unit"] or "",
+    )

@@ -1,0 +1,213 @@
+"""What the routes share: the Visit (a request, its form and its session) and how it is answered.
+
+Law: a view is a plain function of a Visit and runs in a thread. A form without the CSRF token of
+its session never reaches a view.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from tests.larder import sessions
+from tests.larder.catalogue import COURSES
+from tests.larder.database import Database
+from tests.larder.models import User
+from tests.larder.security import Passwords, csrf_token, is_csrf_token
+from tests.larder.settings import Settings
+
+COOKIE = "larder_session"
+STATIC = Path(__file__).with_name("static")
+
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """What lives as long as the server."""
+
+    settings: Settings
+    database: Database
+    passwords: Passwords
+    templates: Environment
+
+
+def open_templates() -> Environment:
+    """Return the templates with larder's filters; an unknown name in one is an error."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).with_name("templates")),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["money"] = lambda cents: f"€{cents / 100:.2f}"
+    environment.filters["amount"] = lambda amount: f"{amount:g}"
+    environment.globals["courses"] = COURSES
+    return environment
+
+
+class Visit:
+    """One request, with the session of whoever sent it."""
+
+    def __init__(self, request: Request, form: dict[str, str]) -> None:
+        self.request = request
+        self.form = form
+        self.shop: Shop = request.app.state.shop
+        self.database = self.shop.database
+        self.user: User | None = None
+        self._notice: str | None = None
+        self._sent_token = request.cookies.get(COOKIE)
+        self._token: str | None = None
+        if self._sent_token:
+            with self.database.reading() as session:
+                found = sessions.find_session(session, self._sent_token)
+            if found is not None:
+                self._token = self._sent_token
+                self.user = found.user
+                self._notice = found.notice
+
+    def check_form(self) -> None:
+        """Refuse a form that did not come from a page of this very session."""
+        candidate = self.form.get("csrf", "")
+        if self._token is None or not is_csrf_token(candidate, self._token):
+            raise HTTPException(403, "This form has expired. Go back, reload the page, try again.")
+
+    def log_in(self, user: User, notice: str) -> None:
+        """Begin a session of ``user`` under a new token; the one before dies."""
+        with self.database.writing() as session:
+            if self._token is not None:
+                sessions.close_session(session, self._token)
+            self._token = sessions.open_session(
+                session, self.shop.settings.session_lifetime, user_id=user.id, notice=notice
+            )
+        self.user = user
+
+    def log_out(self) -> None:
+        """End the session; its cookie is worth nothing from now on, wherever it was copied to."""
+        if self._token is not None:
+            with self.database.writing() as session:
+                sessions.close_session(session, self._token)
+        self._token = None
+        self.user = None
+
+    def render(self, template: str, status: int = 200, **context: Any) -> Response:
+        """Answer with a page."""
+        html = self.shop.templates.get_template(template).render(
+            user=self.user,
+            path=self.request.url.path,
+            notice=self._take_notice,
+            csrf=self._csrf,
+            faults=" ".join(sorted(self.shop.settings.faults)),
+            **context,
+        )
+        return HTMLResponse(html, status)
+
+    def redirect(self, path: str, notice: str | None = None) -> Response:
+        """Answer with "see ``path``", where ``notice`` will be shown once."""
+        if notice is not None:
+            with self.database.writing() as session:
+                if self._token is None:
+                    self._token = self._open_anonymous(session, notice)
+                else:
+                    sessions.set_notice(session, self._token, notice)
+        return RedirectResponse(path, 303)
+
+    def ask_to_log_in(self) -> Response:
+        """Send a stranger to the login page, and from there back to where he wanted to go."""
+        return self.redirect(f"/login?next={quote(self.request.url.path)}")
+
+    def finish(self, response: Response) -> Response:
+        """Give the browser the cookie that it is to keep, if that changed."""
+        # Pages show who is logged in. None may come back from a cache after the logout.
+        response.headers["Cache-Control"] = "no-store"
+        if self._token == self._sent_token:
+            return response
+        secure = self.request.url.scheme == "https"
+        if self._token is None:
+            response.delete_cookie(COOKIE, httponly=True, samesite="lax", secure=secure)
+        else:
+            response.set_cookie(
+                COOKIE,
+                self._token,
+                max_age=max(1, int(self.shop.settings.session_lifetime)),
+                httponly=True,
+                samesite="lax",
+                secure=secure,
+            )
+        return response
+
+    def _csrf(self) -> str:
+        # A session is stored when a form is first shown, not for everyone who looks at a meal.
+        if self._token is None:
+            with self.database.writing() as session:
+                self._token = self._open_anonymous(session, None)
+        return csrf_token(self._token)
+
+    def _open_anonymous(self, session: Any, notice: str | None) -> str:
+        return sessions.open_session(session, self.shop.settings.session_lifetime, notice=notice)
+
+    def _take_notice(self) -> str | None:
+        notice, self._notice = self._notice, None
+        if notice is not None and self._token is not None:
+            with self.database.writing() as session:
+                sessions.set_notice(session, self._token, None)
+        return notice
+
+
+View = Callable[[Visit], Response]
+
+
+def page(view: View) -> Callable[[Request], Awaitable[Response]]:
+    """Make an endpoint of ``view``: read the form, find the session, check, answer."""
+
+    async def endpoint(request: Request) -> Response:
+        form: dict[str, str] = {}
+        if request.method == "POST":
+            async with request.form(max_files=0, max_fields=20) as fields:
+                form = {name: value for name, value in fields.items() if isinstance(value, str)}
+        return await run_in_threadpool(_answer, view, request, form)
+
+    return endpoint
+
+
+def show_error(status: int, headline: str, request: Request, error: Exception) -> Response:
+    """Answer with a plain page that needs neither session nor database."""
+    shop: Shop = request.app.state.shop
+    detail = error.detail if isinstance(error, HTTPException) else ""
+    html = shop.templates.get_template("error.html").render(
+        user=None,
+        path=request.url.path,
+        notice=lambda: None,
+        faults="",
+        headline=headline,
+        detail=detail,
+    )
+    headers: Mapping[str, str] = getattr(error, "headers", None) or {}
+    return HTMLResponse(html, status, {**headers, "Cache-Control": "no-store"})
+
+
+def error_page(status: int, headline: str) -> Callable[[Request, Exception], Response]:
+    """Return the handler that answers an error with ``status`` and ``headline``."""
+    return partial(show_error, status, headline)
+
+
+def safe_path(path: str) -> str:
+    """Return ``path`` if it leads to a page of this shop, else the front page."""
+    is_local = path.startswith("/") and not path.startswith("//")
+    return path if is_local and path.isprintable() and "\\" not in path else "/"
+
+
+def _answer(view: View, request: Request, form: dict[str, str]) -> Response:
+    visit = Visit(request, form)
+    if request.method == "POST":
+        visit.check_form()
+    return visit.finish(view(visit))
