@@ -29,6 +29,7 @@ def launch_browser(
     running = pytestconfig.pluginmanager.getplugin("sentinel-running")
 
     def launch(**kwargs: Any) -> Any:
+        __tracebackhide__ = True
         given = {**browser_type_launch_args, **kwargs}
         if "timeout" not in given:
             kwargs["timeout"] = running.launch_timeout * 1000

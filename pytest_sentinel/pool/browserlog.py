@@ -18,7 +18,7 @@ _LAUNCHED = re.compile(r"<launched> pid=(\d+)")
 # Chromium's own date, thread and time prefix, and the driver's notes about its clean-up.
 _CHROMIUM_PREFIX = re.compile(r"^\[[\d:/.]+:(?=[A-Z]+:)")
 _CLEANUP = re.compile(r"temporary directories cleanup|<gracefully close|<kill>|<will force kill>")
-_NOISE = re.compile(r"dbus/|bluez_dbus|vaapi_wrapper|sandbox_linux\.cc")
+_NOISE = re.compile(r"dbus/|bluez_dbus|vaapi_wrapper|sandbox_linux\.cc|--playwright--set--content")
 _LONGEST_LINE = 200
 
 

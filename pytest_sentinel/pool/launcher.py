@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -73,9 +74,7 @@ class LocalBrowser:
         self.profile: str | None = None
         self._heartbeat: Heartbeat | None = None
         self._find_processes()
-        loop = _loop_of(api)
-        if loop is not None and self._cdp is not None and self.process is not None:
-            self._heartbeat = Heartbeat(loop, self._ping, probe_timeout, self._on_silence)
+        self._take_pulse()
 
     # Knowing its processes
 
@@ -99,6 +98,11 @@ class LocalBrowser:
 
     # Its pulse
 
+    def _take_pulse(self) -> None:
+        loop = _loop_of(self.api)
+        if loop is not None and self._cdp is not None and self.process is not None:
+            self._heartbeat = Heartbeat(loop, self._ping, self._probe_timeout, self._on_silence)
+
     def is_gone(self) -> bool:
         """Tell whether its main process has ended, or the connection to it is lost."""
         if self.process is not None and not is_alive(self.process):
@@ -119,7 +123,7 @@ class LocalBrowser:
         if loop is None:
             return True
         try:
-            self.api._sync(asyncio.wait_for(_coroutine(self._ping()), self._probe_timeout))
+            self.api._sync(asyncio.wait_for(self._ping(), self._probe_timeout))
         except TimeoutError:
             return False
         except Error:
@@ -138,11 +142,17 @@ class LocalBrowser:
         log = self._read_log()
         return Death("hung" if self._hung else "crashed", log.ended, log.tail)
 
-    def _ping(self) -> Awaitable[object]:
+    async def _ping(self) -> object:
+        return await self._send("Browser.getVersion")
+
+    async def _send(self, method: str, params: dict[str, Any] | None = None) -> Any:
+        """Send a CDP command from inside the loop, where the sync API must not be used."""
         assert self._cdp is not None
-        impl: Any = self._cdp._impl_obj
-        ping: Awaitable[object] = impl.send("Browser.getVersion", None)
-        return ping
+        # The public method, on a stand-in whose way to wait is to hand back what to wait for:
+        # how the private one is called differs between versions of Playwright.
+        stand_in: Any = SimpleNamespace(_impl_obj=self._cdp._impl_obj, _sync=lambda call: call)
+        call: Any = type(self._cdp).send(stand_in, method, params)
+        return await call
 
     def _on_silence(self) -> None:
         self.kill_hung()
@@ -223,13 +233,12 @@ class LocalBrowser:
         """Dispose the one open context by CDP; with several, nothing says which of them hangs."""
         if self._cdp is None or len(self.api.contexts) != 1:
             return
-        impl: Any = self._cdp._impl_obj
 
         async def dispose() -> None:
             with suppress(Error):
-                found = await impl.send("Target.getBrowserContexts", None)
+                found = await self._send("Target.getBrowserContexts")
                 for context in found["browserContextIds"]:
-                    await impl.send("Target.disposeBrowserContext", {"browserContextId": context})
+                    await self._send("Target.disposeBrowserContext", {"browserContextId": context})
 
         task = asyncio.ensure_future(dispose())
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
@@ -261,7 +270,7 @@ def explain_launch_error(error: BaseException) -> tuple[str, str]:
     log = read_log(message, launched_pid(message))
     cause = message.strip().splitlines()[0] if message.strip() else type(error).__name__
     if log.ended is not None:
-        cause = f"{cause} (the process ended: {log.ended})"
+        cause = f"the browser process ended while starting ({log.ended})"
     return cause, "\n".join(log.tail)
 
 
@@ -280,10 +289,6 @@ def _loop_of(api: Browser) -> asyncio.AbstractEventLoop | None:
     if isinstance(loop, asyncio.AbstractEventLoop) and not loop.is_closed():
         return loop
     return None
-
-
-async def _coroutine(awaitable: Awaitable[object]) -> object:
-    return await awaitable
 
 
 def _newest_grandchild() -> int | None:

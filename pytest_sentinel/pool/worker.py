@@ -108,6 +108,7 @@ class WorkerPool:
             BreakerOpen: launches of ``key`` keep failing; nothing was tried.
             playwright.sync_api.Error: what Playwright said about the failed launch.
         """
+        __tracebackhide__ = True
         action = self._ledger.request(key, time.monotonic(), self._random.random())
         if isinstance(action, Refuse):
             self._ledger.slot(action.slot).wanted = False
@@ -262,6 +263,7 @@ class WorkerPool:
     def _launch(
         self, action: Launch, key: str, launch: Callable[[], Browser]
     ) -> tuple[Browser, LocalBrowser]:
+        __tracebackhide__ = True
         began = time.monotonic()
         finished = self.on_launching(key)
         try:
