@@ -42,6 +42,20 @@ class BrowserNotFound(SentinelError):
     """Raised when no usable browser executable exists on this machine."""
 
 
+class InstallationFailed(SentinelError):
+    """Raised when no installer could supply what is missing; ``attempts`` has (what, why not)."""
+
+    def __init__(self, missing: str, attempts: list[tuple[str, str]]) -> None:
+        self.missing = missing
+        self.attempts = attempts
+        tried = "".join(f"\n  {what}: {why}" for what, why in attempts)
+        super().__init__(
+            f"could not install {missing}{tried or ': there is no installer to try here'}\n"
+            "Put a Chromium (or chromium-headless-shell) and an ffmpeg on PATH, or let this "
+            "machine reach cdn.playwright.dev or the packages of its distribution."
+        )
+
+
 class BrowserLaunchFailed(SentinelError):
     """Raised when a browser did not start; ``cause`` is one line, ``log`` its last output."""
 
@@ -64,6 +78,17 @@ class BreakerOpen(SentinelError):
         super().__init__(
             f"{browser} is not launched: the last {failures} launches or browsers failed "
             f"(next trial in {retry_in:.0f} s). Cause: {cause}{tail}"
+        )
+
+
+class HeapSnapshotError(SentinelError):
+    """Raised when a file or stream is no heap snapshot, or one that is damaged or cut short."""
+
+    def __init__(self, source: str, problem: str) -> None:
+        self.source = source
+        self.problem = problem
+        super().__init__(
+            f"{source}: {problem}; expected a .heapsnapshot file as Chromium or Node.js writes it"
         )
 
 

@@ -23,6 +23,8 @@ def covered(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     environ.pop("PLAYWRIGHT_BROWSERS_PATH", None)
     environ.pop("XDG_CACHE_HOME", None)
     environ["HOME"] = str(tmp_path_factory.mktemp("home"))
+    # A launch that fails leaves its profile directory behind.
+    environ["TMPDIR"] = str(tmp_path_factory.mktemp("tmp"))
     choice = browsers.prepare(environ)
     if choice.source != "system":
         pytest.skip("needs a browser of the system")
