@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from pytest_sentinel.telemetry.digest import Digest, growth
 from pytest_sentinel.telemetry.record import Attempt
-from pytest_sentinel.units import format_duration, format_size
+from pytest_sentinel.units import MIB, format_duration, format_size
 
 _WIDEST_NAME = 90
 _MOST_CRASHES = 5
+_NOTABLE_GROWTH = 64 * MIB  # any page costs some 40 MiB; that is no appetite
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +37,8 @@ def closing_section(digest: Digest, *, worker_limit: int, top: int, record: str)
     yield from _memory(digest, worker_limit)
     if top:
         yield from _ranking("slowest", digest.slowest(top), lambda a: format_duration(a.seconds))
-        yield from _ranking(
-            "hungriest", digest.hungriest(top), lambda a: f"+{format_size(growth(a))}"
-        )
+        hungry = [line for line in digest.hungriest(top) if growth(line) >= _NOTABLE_GROWTH]
+        yield from _ranking("hungriest", hungry, lambda a: f"+{format_size(growth(a))}")
     if record:
         yield Row(f"record     {record}")
 
@@ -59,7 +59,7 @@ def _browsers(digest: Digest) -> str:
     if digest.replaced:
         parts.append(f"{digest.replaced} replaced after a crash")
     if digest.deferred:
-        parts.append(f"{digest.deferred} x kept although worn (a context on it was open)")
+        parts.append(f"{digest.deferred} kept although worn (contexts stayed open)")
     if digest.launch_failures:
         parts.append(f"{sum(digest.launch_failures.values())} launches failed")
     crashes = len(digest.crashes)

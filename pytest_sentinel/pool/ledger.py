@@ -80,7 +80,7 @@ class Refuse:
 
 @dataclass(frozen=True, slots=True)
 class Defer:
-    """Leave the worn browser of ``slot`` in place: somebody holds a context on it."""
+    """Leave the worn browser of ``slot`` in place: somebody holds a context on it. Said once."""
 
     slot: int
     browser: str
@@ -103,6 +103,7 @@ class Browser:
     tests: int = 0
     peak_memory: int = 0
     proven: bool = False
+    deferred: bool = False
 
     def take(self, event: BrowserEvent) -> None:
         """Move to the state that follows ``event``, or raise and change nothing."""
@@ -148,7 +149,7 @@ class Statistics:
         launches: launches that succeeded, by reason.
         launch_failures: launches that did not.
         crashes: browsers that died or hung by themselves.
-        deferred: times a worn browser stayed because a context on it was in use.
+        deferred: worn browsers that stayed because a context on them was in use.
     """
 
     browsers: dict[str, int]
@@ -320,6 +321,9 @@ class Ledger:
         if reason is None:
             return []
         if held:
+            if browser.deferred:
+                return []
+            browser.deferred = True
             self._deferred += 1
             return [Defer(number, browser.name, reason)]
         launch = self._launch(slot, reason, now, jitter)

@@ -21,7 +21,7 @@ class Digest:
         launched: browsers started for the first time, by nobody's death or wear.
         recycled: browsers renewed, by reason.
         replaced: browsers replaced after a crash.
-        deferred: times a worn browser had to stay.
+        deferred: worn browsers that had to stay.
         crashes: attempts under which a browser died.
         worker_crashes: tests under which an xdist worker died.
         launch_failures: launches that failed, by cause.

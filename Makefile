@@ -1,0 +1,30 @@
+# Both work on a bare Debian machine with Python 3.11: they install what they need first.
+#   make demo   run the example shop's browser tests on two workers and see what comes out
+#   make test   lint, types, layers, and all tests with coverage
+# For the working day:
+#   make lint   the checks without the tests
+
+BIN := .venv/bin
+PURE := pytest_sentinel/errors.py,pytest_sentinel/units.py,pytest_sentinel/settings.py,pytest_sentinel/pool/states.py,pytest_sentinel/pool/ledger.py,pytest_sentinel/pool/breaker.py,pytest_sentinel/pool/browserlog.py,pytest_sentinel/telemetry/record.py,pytest_sentinel/telemetry/relay.py,pytest_sentinel/telemetry/digest.py
+
+.PHONY: demo test lint setup
+
+setup:
+	@.ci/setup
+
+demo: setup
+	@$(BIN)/sentinel doctor
+	$(BIN)/python -m pytest tests/e2e -n 2
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -n 2 --dist loadfile --sentinel-record=off
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report --fail-under=90
+	$(BIN)/coverage report --fail-under=100 --include='$(PURE)'
