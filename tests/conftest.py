@@ -1,24 +1,45 @@
 """What every test of ours lives under: the guard of law 7, and nothing else.
 
-No test may leave a process, a thread, a descriptor or a temporary directory behind. We are a leak
+No test may leave a process, a thread, a descriptor or a temporary file behind. We are a leak
 detector; ours come first. Fixtures of a wider scope are set up before the guard's first look and
-torn down after its last, so what they hold is theirs.
+torn down after its last, so what they hold is theirs. The run has a temporary directory of its
+own: what lies there is ours, whatever else runs on this machine.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import psutil
 import pytest
 
 pytest_plugins = ["pytester"]
 
-_PREFIXES = ("playwright", "sentinel", "pytest-sentinel")
+_TEMPORARY = pytest.StashKey[tuple[str, str | None]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give this process, and all that it starts, a temporary directory that nobody else uses."""
+    # What pytest keeps for a look after the run stays where it always was.
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
+    config.stash[_TEMPORARY] = (tempfile.mkdtemp(prefix="tests-"), os.environ.get("TMPDIR"))
+    tempfile.tempdir = os.environ["TMPDIR"] = config.stash[_TEMPORARY][0]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove that directory."""
+    ours, before = config.stash[_TEMPORARY]
+    tempfile.tempdir = None
+    if before is None:
+        del os.environ["TMPDIR"]
+    else:
+        os.environ["TMPDIR"] = before
+    shutil.rmtree(ours, ignore_errors=True)
 
 
 def _descriptors() -> dict[int, str]:
@@ -41,9 +62,8 @@ def _processes() -> dict[tuple[int, float], str]:
     return found
 
 
-def _directories() -> set[str]:
-    names = os.listdir(tempfile.gettempdir())
-    return {name for name in names if name.startswith(_PREFIXES)}
+def _files() -> set[str]:
+    return set(os.listdir(tempfile.gettempdir()))
 
 
 def _new_threads(before: set[threading.Thread]) -> list[str]:
@@ -54,6 +74,7 @@ def left_behind(
     threads: set[threading.Thread],
     descriptors: dict[int, str],
     processes: dict[tuple[int, float], str],
+    files: set[str],
 ) -> list[str]:
     """Return a sentence for each thing that is here now and was not before."""
     found = [f"thread {name}" for name in _new_threads(threads)]
@@ -67,35 +88,22 @@ def left_behind(
         for (pid, created), command in _processes().items()
         if (pid, created) not in processes
     ]
+    found += [f"temporary {name}" for name in sorted(_files() - files)]
     return found
 
 
-def _mine(directory: str) -> bool:
-    """Tell whether a directory is not in use by another process of this machine."""
-    path = Path(tempfile.gettempdir(), directory)
-    for process in psutil.process_iter(["cmdline"]):
-        if any(str(path) in word for word in process.info["cmdline"] or ()):
-            return False
-    return path.exists()
-
-
 @pytest.fixture(autouse=True)
-def leaves_nothing_behind(request: pytest.FixtureRequest) -> Iterator[None]:
+def leaves_nothing_behind() -> Iterator[None]:
     """Fail a test that leaves something behind, after giving it a moment to go."""
     threads = set(threading.enumerate())
-    descriptors, processes = _descriptors(), _processes()
-    directories = _directories()
+    before = _descriptors(), _processes(), _files()
     yield
     waited = threading.Event()
     found: list[str] = []
     for pause in (0.0, 0.01, 0.05, 0.2, 0.5, 1.0):
         waited.wait(pause)
-        found = left_behind(threads, descriptors, processes)
+        found = left_behind(threads, *before)
         if not found:
             break
-    # Under xdist the other worker's browsers come and go in the same temporary directory.
-    if "PYTEST_XDIST_WORKER" not in os.environ:
-        new = _directories() - directories
-        found += [f"directory {name}" for name in sorted(new) if _mine(name)]
-    if found and request.node.get_closest_marker("leaves_behind") is None:
+    if found:
         pytest.fail("left behind: " + "; ".join(found), pytrace=False)
