@@ -17,6 +17,8 @@ KIB = 1024
 MIB = 1024**2
 GIB = 1024**3
 
+_ROUNDS_TO_ONE = 1023.5 / 1024  # from here on the unit below would be written as 1024
+
 
 def parse_size(text: str | int) -> int:
     """Return the bytes that ``text`` names, such as ``"512 MB"``, ``"1.5GiB"`` or ``4096``.
@@ -38,7 +40,7 @@ def format_size(size: float) -> str:
     """Return ``size`` bytes in the largest unit that keeps it at 1 or more: ``"512 MiB"``."""
     sign, size = ("-", -size) if size < 0 else ("", size)
     for unit, factor in (("GiB", GIB), ("MiB", MIB), ("KiB", KIB)):
-        if size >= factor:
+        if size >= factor * _ROUNDS_TO_ONE:
             value = size / factor
             return f"{sign}{value:.0f} {unit}" if value >= 100 else f"{sign}{value:.3g} {unit}"
     return f"{sign}{size:.0f} B"
@@ -61,9 +63,9 @@ def parse_duration(text: str | float) -> float:
 
 def format_duration(seconds: float) -> str:
     """Return ``seconds`` as a person would say it: ``"85 ms"``, ``"2.4 s"``, ``"3 m 05 s"``."""
-    if seconds < 1:
+    if round(seconds * 1000) < 1000:
         return f"{seconds * 1000:.0f} ms"
-    if seconds < 60:
+    if round(seconds, 1) < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
