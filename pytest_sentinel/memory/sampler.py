@@ -2,8 +2,8 @@
 
 A cheap footprint is taken often; a PSS reading, some 2 ms a process, only when the footprint
 has moved or the last reading is old. Law: the thread's share of one CPU stays within its budget,
-whatever it is asked to watch. A process that vanishes is no error: its last reading stays.
-What a reading means is for limits.py to judge.
+but for the first reading of each root. A process that vanishes is no error: its last reading
+stays. What a reading means is for limits.py to judge.
 """
 
 from __future__ import annotations
@@ -77,6 +77,7 @@ class _Root:
     recursive: bool
     footprint: int = 0
     read_at: float = -math.inf
+    price: float = 0.0
 
 
 class Sampler:
@@ -185,32 +186,35 @@ class Sampler:
             self._thread.join(timeout=1.0)
 
     def _run(self) -> None:
-        credit = 0.0
+        credit = missing = 0.0
         paid = time.thread_time()
         earned = time.monotonic()
         while not self._closing:
             try:
-                self._round(paid + credit)
+                missing = self._round(credit)
             except Exception:
                 # Out of file descriptors, for one: the tests' trouble must not end the watch.
                 _log.debug("a round of the memory sampler failed", exc_info=True)
                 with self._lock:
                     self._errors += 1
-            spent, wall = time.thread_time() - paid, time.monotonic() - earned
-            paid, earned = paid + spent, earned + wall
-            most = self.budget * SAVED_SECONDS
-            credit = min(max(credit + wall * self.budget - spent, -most), most)
+            spent = time.thread_time() - paid
+            paid += spent
             with self._lock:
                 self._cpu_seconds = paid
-            # Whoever saves up for a second round like the last is never in debt after it.
-            saving = (spent - credit) / self.budget
+            credit -= spent
+            saving = (missing - credit) / self.budget
             self._wake.wait(min(max(self.interval, saving), LONGEST_PAUSE))
             self._wake.clear()
+            wall = time.monotonic() - earned
+            earned += wall
+            credit = min(credit + wall * self.budget, SAVED_SECONDS * self.budget)
 
-    def _round(self, spendable: float) -> None:
-        """Check every root; read those that are due while this thread's CPU time lasts.
+    def _round(self, credit: float) -> float:
+        """Check every root; read those that are due, oldest first, while there is credit.
 
-        The pause before has paid for one reading. A root that was never read is read anyway.
+        ``credit`` is CPU time of this thread in seconds. A root never read is read anyway;
+        what another reading will cost is taken from its last one. Returns the price of the
+        first reading that was due and too dear, or 0.
         """
         with self._lock:
             roots = list(self._roots.values())
@@ -223,10 +227,15 @@ class Sampler:
             and (_moved(root, footprint, MOVED_BYTES) or now - root.read_at > self.refresh_after)
         ]
         due.sort(key=lambda entry: entry[0].read_at)
-        for order, (root, pids, footprint) in enumerate(due):
-            unread = root.read_at == -math.inf
-            if not self._closing and (order == 0 or unread or time.thread_time() < spendable):
-                self._read(root, pids, footprint)
+        spendable = time.thread_time() + credit
+        for root, pids, footprint in due:
+            # No reading may cost more than can be saved, or it would never be taken.
+            price = min(root.price, SAVED_SECONDS * self.budget)
+            dear = root.read_at > -math.inf and time.thread_time() + price > spendable
+            if dear or self._closing:
+                return price
+            self._read(root, pids, footprint)
+        return 0.0
 
     def _ask(self, name: str, threshold: int | None) -> MemoryReading | None:
         began = time.thread_time()
@@ -258,9 +267,11 @@ class Sampler:
         return self._table.descendants(pid) if root.recursive else [pid]
 
     def _read(self, root: _Root, pids: list[int], footprint: int) -> MemoryReading | None:
+        began = time.thread_time()
         reading = read_memory(pids)
+        price = time.thread_time() - began
         with self._lock:
-            root.footprint, root.read_at = footprint, time.monotonic()
+            root.footprint, root.read_at, root.price = footprint, time.monotonic(), price
             if reading is not None:
                 self._readings += 1
                 if self._roots.get(root.name) is root:
