@@ -94,3 +94,15 @@ class HeapSnapshotError(SentinelError):
 
 class SentinelFailure(AssertionError):
     """Base of everything that means: the machinery works, the page or the test does not."""
+
+
+class PageLeak(SentinelFailure):
+    """Raised when a page keeps what a scenario should have given back.
+
+    Attributes:
+        report: the whole verdict, or None when one watched object refused to die.
+    """
+
+    def __init__(self, message: str, report: object | None = None) -> None:
+        self.report = report
+        super().__init__(message)
