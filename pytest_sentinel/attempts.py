@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from _pytest.runner import check_interactive_exception
 
+from pytest_sentinel.errors import SentinelFailure, SentinelFailures
+
 if TYPE_CHECKING:
     from pytest_sentinel.pool.launcher import Death
 
 REPORT_ATTRIBUTE = "sentinel"
+STATUS_ATTRIBUTE = "sentinel_status"
 CRASHED = "crashed"
 _PHASES = {
     "setup": "pytest_runtest_setup",
@@ -126,6 +129,15 @@ def forget_failed_launches(item: Any) -> None:
                 finalizers = getattr(fixturedef, "_finalizers", None)
                 if finalizers is not None:
                     finalizers.clear()
+
+
+def name_failure(call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
+    """Give a failure of ours its own word and letter, as plain values that xdist carries."""
+    error = call.excinfo.value if call.excinfo is not None else None
+    if isinstance(error, SentinelFailures):
+        error = error.exceptions[0]
+    if isinstance(error, SentinelFailure):
+        setattr(report, STATUS_ATTRIBUTE, [error.letter, error.status])
 
 
 def is_playwright_error(call: pytest.CallInfo[None]) -> bool:

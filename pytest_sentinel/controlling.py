@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from pytest_sentinel.attempts import CRASHED, REPORT_ATTRIBUTE
+from pytest_sentinel.attempts import CRASHED, REPORT_ATTRIBUTE, STATUS_ATTRIBUTE
 from pytest_sentinel.settings import Settings
 
 _WORSE = ["passed", "xpassed", "xfailed", "skipped", CRASHED, "failed", "error"]
@@ -164,6 +164,10 @@ class Controlling:
         """Give an attempt that was lost to a crash its own letter and word."""
         if report.outcome == CRASHED:
             return CRASHED, "C", ("CRASHED", {"yellow": True})
+        named = getattr(report, STATUS_ATTRIBUTE, None)
+        if named is not None and report.failed:
+            letter, word = named
+            return "failed", letter, word
         return None
 
     # End

@@ -93,7 +93,19 @@ class HeapSnapshotError(SentinelError):
 
 
 class SentinelFailure(AssertionError):
-    """Base of everything that means: the machinery works, the page or the test does not."""
+    """Base of everything that means: the machinery works, the page or the test does not.
+
+    Attributes:
+        status: the word that stands for such a failure in pytest's output.
+        letter: its letter in the progress line.
+    """
+
+    status = "FAILED"
+    letter = "F"
+
+
+class SentinelFailures(ExceptionGroup[SentinelFailure]):
+    """Raised when a test failed in more than one way at once."""
 
 
 class PageLeak(SentinelFailure):
@@ -102,6 +114,9 @@ class PageLeak(SentinelFailure):
     Attributes:
         report: the whole verdict, or None when one watched object refused to die.
     """
+
+    status = "LEAKED"
+    letter = "L"
 
     def __init__(self, message: str, report: object | None = None) -> None:
         self.report = report

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
 from pytest_sentinel import attempts
 from pytest_sentinel.attempts import CRASHED, REPORT_ATTRIBUTE, Test
+from pytest_sentinel.errors import SentinelFailure
 from pytest_sentinel.settings import Settings
 from pytest_sentinel.units import MIB
 
@@ -25,6 +26,18 @@ if TYPE_CHECKING:
     from pytest_sentinel.memory.sampler import Sampler
     from pytest_sentinel.pool.ledger import Statistics
     from pytest_sentinel.pool.worker import WorkerPool
+
+
+class Guard(Protocol):
+    """Holds each test to a promise; see the fixture ``_sentinel_guard``."""
+
+    def begin(self, item: pytest.Item) -> None:
+        """Look, before the test's own fixtures are set up."""
+        ...
+
+    def end(self, item: pytest.Item) -> Iterable[SentinelFailure]:
+        """Return what was broken, when the test's own fixtures are gone."""
+        ...
 
 
 class Running:
@@ -46,6 +59,7 @@ class Running:
         self._pool: WorkerPool | None = None
         self._test: Test | None = None
         self._driver_log: Path | None = None
+        self.guards: list[Guard] = []
         # Contexts that outlive a test, and the fixture that opened each.
         self._held: list[tuple[int, Any, Any, Any]] = []
 
@@ -186,6 +200,8 @@ class Running:
             elif report.when == "teardown":
                 deaths = self._pool.deaths()
                 test.death = test.death or (deaths[0] if deaths else None)
+        if report.failed:
+            attempts.name_failure(call, report)
         if report.when == "teardown":
             self._load(test, report)
         return report

@@ -6,7 +6,8 @@ Clockless: every function takes ``now`` (seconds, any monotonic clock). The poli
   a test, is a strike; a browser that did either clears all strikes;
 * ``STRIKES`` strikes in a row open the breaker: nothing is launched any more;
 * after a pause one trial is let through (half-open). It clears the strikes or opens the breaker
-  again, with a pause twice as long, up to ``LONGEST_PAUSE``.
+  again, with a pause twice as long, up to ``LONGEST_PAUSE``. What browsers of before do meanwhile
+  says nothing about launching, and moves nothing.
 """
 
 from __future__ import annotations
@@ -30,14 +31,18 @@ class BreakerState(enum.Enum):
 
 @dataclass(slots=True)
 class Breaker:
-    """The strikes of one launch key, and the cause of the last one."""
+    """The strikes of one launch key, and the cause of the last one.
+
+    Attributes:
+        trial: the browser that was let through while half-open; None when there is none.
+    """
 
     strikes: int = 0
     cause: str = ""
     log: str = ""
     pause: float = FIRST_PAUSE
     opened_at: float | None = None
-    trial_running: bool = False
+    trial: str | None = None
 
     def state(self, now: float) -> BreakerState:
         """Return where the breaker stands at ``now``."""
@@ -47,13 +52,13 @@ class Breaker:
             return BreakerState.HALF_OPEN
         return BreakerState.OPEN
 
-    def may_launch(self, now: float) -> bool:
-        """Tell whether a launch may start now; a half-open breaker lets one trial through."""
+    def may_launch(self, now: float, browser: str) -> bool:
+        """Tell whether ``browser`` may be launched; half-open, it becomes the one trial."""
         state = self.state(now)
         if state is BreakerState.CLOSED:
             return True
-        if state is BreakerState.HALF_OPEN and not self.trial_running:
-            self.trial_running = True
+        if state is BreakerState.HALF_OPEN and self.trial is None:
+            self.trial = browser
             return True
         return False
 
@@ -63,26 +68,29 @@ class Breaker:
             return 0.0
         return max(0.0, self.opened_at + self.pause - now)
 
-    def strike(self, now: float, cause: str, log: str = "") -> None:
+    def strike(self, now: float, browser: str, cause: str, log: str = "") -> None:
         """Count a failed launch, or a browser that ended before it was proven."""
         self.strikes += 1
         self.cause = cause
         self.log = log
-        if self.opened_at is not None and self.trial_running:
+        if self.trial == browser:
+            self.trial = None
             self.pause = min(self.pause * 2, LONGEST_PAUSE)
             self.opened_at = now
         elif self.opened_at is None and self.strikes >= STRIKES:
             self.opened_at = now
-        self.trial_running = False
 
-    def prove(self) -> None:
-        """Clear all strikes: a browser of this key has served a test or lived long enough."""
+    def prove(self, browser: str) -> None:
+        """Clear all strikes: ``browser`` has served a test or lived long enough."""
+        if self.opened_at is not None and self.trial != browser:
+            return
         self.strikes = 0
         self.cause = self.log = ""
         self.pause = FIRST_PAUSE
         self.opened_at = None
-        self.trial_running = False
+        self.trial = None
 
-    def abandon(self) -> None:
-        """Forget a running trial whose browser was closed before it could prove anything."""
-        self.trial_running = False
+    def abandon(self, browser: str) -> None:
+        """Make room for another trial if ``browser``, closed unproven, was the running one."""
+        if self.trial == browser:
+            self.trial = None

@@ -196,6 +196,10 @@ class LocalBrowser:
         if wait_gone([self.process], 0.0):
             kill_group(self.process, signal.SIGKILL)
             wait_gone([self.process], _GONE_WITHIN)
+        elif not Path(f"/proc/{self.process.pid}").exists():
+            # Its leader is gone; a pid is not given out again while a group bears its number.
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.process.pid, signal.SIGKILL)
 
     def rest(self) -> None:
         """Stop watching its pulse."""

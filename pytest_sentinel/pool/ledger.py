@@ -214,7 +214,7 @@ class Ledger:
             return []
         browser.take(BrowserEvent.CLOSE_ASKED)
         if not browser.proven:
-            self.breaker(slot.key).abandon()
+            self.breaker(slot.key).abandon(browser.name)
         return [Dispose(browser.name, kill=False)]
 
     def served(self, number: int, passed: bool) -> None:
@@ -224,8 +224,7 @@ class Ledger:
             return
         slot.browser.tests += 1
         if passed:
-            slot.browser.proven = True
-            self.breaker(slot.key).prove()
+            self._prove(slot, slot.browser)
 
     # What browsers do
 
@@ -238,6 +237,11 @@ class Ledger:
         new.ready_at = now
         self._launches[new.reason] = self._launches.get(new.reason, 0) + 1
         old, slot.browser, slot.successor = slot.browser, new, None
+        if not slot.wanted:
+            # Its user left while it was starting.
+            if old is not None and old.state is not BrowserState.DEAD:
+                slot.leaving.append(old)
+            return self.close_asked(number)
         if old is None:
             return []
         actions: list[Action] = [HandOver(number, old.name, new.name)]
@@ -260,7 +264,7 @@ class Ledger:
         slot.successor = None
         slot.leaving.append(new)
         self._launch_failures += 1
-        self.breaker(slot.key).strike(now, cause, log)
+        self.breaker(slot.key).strike(now, new.name, cause, log)
         return [Dispose(new.name, kill=True)]
 
     def crashed(self, number: int, now: float, cause: str, log: str = "") -> list[Action]:
@@ -272,9 +276,9 @@ class Ledger:
         browser.take(BrowserEvent.CRASHED)
         self._crashes += 1
         if not browser.proven and now - browser.ready_at < PROVEN_UPTIME:
-            self.breaker(slot.key).strike(now, cause, log)
+            self.breaker(slot.key).strike(now, browser.name, cause, log)
         else:
-            self.breaker(slot.key).prove()
+            self._prove(slot, browser)
         return [Dispose(browser.name, kill=True)]
 
     def measured(self, number: int, memory: int) -> None:
@@ -313,8 +317,7 @@ class Ledger:
         if browser is None or browser.state in (BrowserState.CLOSING, BrowserState.DEAD):
             return [self._launch(slot, Reason.CRASH, now, jitter)]
         if now - browser.ready_at >= PROVEN_UPTIME and not browser.proven:
-            browser.proven = True
-            self.breaker(slot.key).prove()
+            self._prove(slot, browser)
         reason = browser.wear(self._wear, now)
         if reason is None and fresh and browser.tests:
             reason = Reason.FRESH
@@ -330,9 +333,14 @@ class Ledger:
         # A worn browser is better than none.
         return [] if isinstance(launch, Refuse) else [launch]
 
+    def _prove(self, slot: Slot, browser: Browser) -> None:
+        browser.proven = True
+        self.breaker(slot.key).prove(browser.name)
+
     def _launch(self, slot: Slot, reason: Reason, now: float, jitter: float) -> Launch | Refuse:
         breaker = self.breaker(slot.key)
-        if not breaker.may_launch(now):
+        name = f"browser-{self._names + 1}"
+        if not breaker.may_launch(now, name):
             return Refuse(
                 slot.number,
                 BreakerOpen(
@@ -342,5 +350,5 @@ class Ledger:
         if slot.browser is None and reason is Reason.CRASH:
             reason = Reason.START  # the first launch failed; nothing has crashed
         self._names += 1
-        slot.successor = Browser(f"browser-{self._names}", reason, jitter, launched_at=now)
-        return Launch(slot.number, slot.successor.name, reason)
+        slot.successor = Browser(name, reason, jitter, launched_at=now)
+        return Launch(slot.number, name, reason)

@@ -39,6 +39,9 @@ for entry in $owned; do
   pid=${entry%%:*}; rest=${entry#*:}; started=${rest%%:*}; directory=${rest#*:}
   if alive "$pid" "$started"; then
     kill -9 -- "-$pid" 2>/dev/null || kill -9 "$pid" 2>/dev/null
+  elif [ ! -e "/proc/$pid" ]; then
+    # The leader is gone: a pid is not given out again while a group bears its number.
+    kill -9 -- "-$pid" 2>/dev/null
   fi
   case $directory in
     */playwright_*) rm -rf -- "$directory" ;;
