@@ -1,0 +1,344 @@
+"""Read a page's counters over CDP, having quietened the page first. No opinions in here.
+
+Law: one CDP session from the first reading to the last snapshot. Detaching any session makes V8
+forget every object id, and with them who was born when.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from playwright.sync_api import Error as PlaywrightError
+
+from pytest_sentinel.leaks.verdict import Sample
+
+if TYPE_CHECKING:
+    from playwright.sync_api import CDPSession, Page, Request
+
+# Names of Performance.getMetrics, and what we call them.
+COUNTS = {
+    "Nodes": "nodes",
+    "JSEventListeners": "listeners",
+    "Documents": "documents",
+    "Frames": "frames",
+    "V8PerContextDatas": "contexts",
+    "ContextLifecycleStateObservers": "observers",
+    "WorkerGlobalScopes": "workers",
+    "ArrayBufferContents": "array buffers",
+    "RTCPeerConnections": "peers",
+    "AudioHandlers": "audio",
+}
+
+# Two frames and an idle turn, at most 250 ms: a hidden page draws no frames.
+_TURN = """new Promise(done => {
+  setTimeout(() => done(), 250);
+  requestAnimationFrame(() => requestAnimationFrame(
+    () => requestIdleCallback(() => done(), {timeout: 100})));
+})"""
+
+# Blurs what has the focus, counts CSS rules, and says whether a finite animation still runs.
+_CALM = """(() => {
+  const active = document.activeElement;
+  if (active && active !== document.body && active.blur) active.blur();
+  let rules = 0;
+  for (const sheet of [...document.styleSheets, ...document.adoptedStyleSheets])
+    try { rules += sheet.cssRules.length } catch { }
+  const moving = document.getAnimations().filter(a => a.playState === 'running'
+    && Number.isFinite(a.effect?.getComputedTiming().endTime)).length;
+  return [performance.timeOrigin, rules, moving, document.visibilityState];
+})()"""
+
+# Remembers the size of each array, map, set and plain object in a weak map, and counts at a
+# later call those that grew since the one before.
+_COLLECTIONS = """function (seen) {
+  const mapSize = Object.getOwnPropertyDescriptor(Map.prototype, 'size').get;
+  const setSize = Object.getOwnPropertyDescriptor(Set.prototype, 'size').get;
+  const keys = Object.keys, proto = Object.getPrototypeOf, plain = Object.prototype;
+  const isArray = Array.isArray, map = Map.prototype, set = Set.prototype;
+  const sizes = seen || new WeakMap();
+  for (const item of this) {
+    let size = -1;
+    if (isArray(item)) size = item.length;
+    else if (map.isPrototypeOf(item)) { try { size = mapSize.call(item) } catch { } }
+    else if (set.isPrototypeOf(item)) { try { size = setSize.call(item) } catch { } }
+    else if (proto(item) === plain) size = keys(item).length;
+    if (size < 0) continue;
+    const known = sizes.get(item);
+    if (known) known.push(size); else sizes.set(item, [size]);
+  }
+  return sizes;
+}"""
+
+_GROWN = """function (sizes, readings, least) {
+  const grown = [];
+  for (const item of this) {
+    const known = sizes.get(item);
+    if (known && known.length === readings && known[readings - 1] - known[0] >= least
+        && known.every((size, i) => i === 0 || size > known[i - 1]))
+      grown.push([item, known]);
+  }
+  return grown.sort((a, b) => (b[1].at(-1) - b[1][0]) - (a[1].at(-1) - a[1][0])).slice(0, 20);
+}"""
+
+
+class CountersUnavailable(Exception):
+    """Raised when this browser has no CDP; says which browser it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """An array, map, set or plain object that grew: its heap id and its size at each reading."""
+
+    heap_id: int
+    sizes: tuple[int, ...]
+
+
+class Counters:
+    """One CDP session on one page: quieten it, read it, photograph its heap."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        try:
+            self._cdp: CDPSession = page.context.new_cdp_session(page)
+        except PlaywrightError as error:
+            browser = page.context.browser
+            name = browser.browser_type.name if browser else "this browser"
+            if name == "chromium":
+                raise
+            raise CountersUnavailable(f"not available on {name}") from error
+        self._world: int | None = None
+        self._chunks: list[str] = []
+        self._last_id = 0
+        self._scripts: dict[int, str] = {}
+        self._weak_sizes: str | None = None
+        self._readings = 0
+        self._requests: set[Request] = set()
+        self.requests_seen = 0
+        self.origin = 0.0
+        self._cdp.on("HeapProfiler.addHeapSnapshotChunk", self._keep_chunk)
+        self._cdp.on("HeapProfiler.lastSeenObjectId", self._keep_last_id)
+        self._cdp.on("Debugger.scriptParsed", self._keep_script)
+        self.page.on("request", self._request_started)
+        self.page.on("requestfinished", self._request_ended)
+        self.page.on("requestfailed", self._request_ended)
+        for domain in ("Performance", "HeapProfiler"):
+            self._cdp.send(f"{domain}.enable")
+
+    def close(self) -> None:
+        """Detach from the page and drop every object the session held there."""
+        self.page.remove_listener("request", self._request_started)
+        self.page.remove_listener("requestfinished", self._request_ended)
+        self.page.remove_listener("requestfailed", self._request_ended)
+        try:
+            self._cdp.detach()
+        except PlaywrightError:
+            pass  # the page is gone, and the session with it
+
+    def read(self, iterations: int, cap: float) -> Sample:
+        """Quieten the page, collect garbage and read every counter; wait at most ``cap`` s."""
+        settled = self.settle(cap)
+        rules = self._rest()
+        metrics = self._metrics()
+        usage = self._cdp.send("Runtime.getHeapUsage")
+        counts = {ours: int(metrics.get(theirs, 0)) for theirs, ours in COUNTS.items()}
+        counts["css rules"] = rules
+        sizes = {
+            "heap": int(usage["usedSize"]),
+            "native": int(usage.get("embedderHeapUsedSize", 0)),
+            "buffers": int(usage.get("backingStorageSize", 0)),
+        }
+        return Sample(iterations, counts, sizes, settled)
+
+    def count(self) -> dict[str, int]:
+        """Collect garbage and read the integer counters only; the page is not touched."""
+        self._collect()
+        metrics = self._metrics()
+        return {ours: int(metrics.get(theirs, 0)) for theirs, ours in COUNTS.items()}
+
+    def settle(self, cap: float) -> bool:
+        """Wait for the network, two frames and an idle turn; return False at the time limit."""
+        deadline = time.monotonic() + cap
+        while True:
+            self._evaluate(_TURN)
+            origin, _, moving, _ = self._evaluate(_CALM)
+            self.origin = origin
+            if not self._requests and not moving:
+                return True
+            if time.monotonic() >= deadline:
+                # A request that outlives the limit is a long poll or a stream, no tail of ours.
+                self._requests.clear()
+                return not moving
+            self.page.wait_for_timeout(20)
+
+    def snapshot(self) -> bytes:
+        """Return a V8 heap snapshot as the bytes of a ``.heapsnapshot`` file."""
+        return self._photograph("HeapProfiler.takeHeapSnapshot")
+
+    def mark(self) -> int:
+        """Give every live object an id; whatever is born later gets a higher one than this."""
+        self._last_id = 0
+        self._cdp.send("HeapProfiler.startTrackingHeapObjects")
+        # V8 gives the ids at once, and says which was the last at its next tick, 50 ms later.
+        deadline = time.monotonic() + 5
+        while not self._last_id and time.monotonic() < deadline:
+            self.page.wait_for_timeout(5)
+        return self._last_id
+
+    def snapshot_after_mark(self) -> bytes:
+        """Return a snapshot like :meth:`snapshot`, and end what :meth:`mark` started."""
+        return self._photograph("HeapProfiler.stopTrackingHeapObjects")
+
+    def note_collections(self, least: int = 1) -> int:
+        """Note the size of every array, map, set and plain object.
+
+        Returns how many grew between all notes, and by ``least`` entries or more in all.
+        """
+        found = self._query_objects()
+        seen = {"objectId": self._weak_sizes} if self._weak_sizes else {"value": None}
+        sizes = self._cdp.send(
+            "Runtime.callFunctionOn",
+            {"objectId": found, "functionDeclaration": _COLLECTIONS, "arguments": [seen]},
+        )
+        self._weak_sizes = self._weak_sizes or sizes["result"]["objectId"]
+        self._readings += 1
+        grown = self._grown(found, least)
+        length = self._cdp.send(
+            "Runtime.callFunctionOn",
+            {
+                "objectId": grown,
+                "functionDeclaration": "function () { return this.length }",
+                "returnByValue": True,
+            },
+        )["result"]["value"]
+        self._release(grown, found)
+        return int(length)
+
+    def forget_collections(self) -> None:
+        """Let go of the noted sizes."""
+        if self._weak_sizes:
+            self._release(self._weak_sizes)
+        self._weak_sizes = None
+        self._readings = 0
+
+    def grown_collections(self, least: int = 1) -> list[Collection]:
+        """Return the collections that grew between all notes, with their heap ids."""
+        found = self._query_objects()
+        grown = self._grown(found, least)
+        properties = self._cdp.send(
+            "Runtime.getProperties", {"objectId": grown, "ownProperties": True}
+        )["result"]
+        collections = []
+        for entry in properties:
+            if not entry["name"].isdigit():
+                continue
+            pair = entry["value"]["objectId"]
+            item = self._call(pair, "function () { return this[0] }")["objectId"]
+            sizes = self._call(pair, "function () { return this[1] }", by_value=True)["value"]
+            collections.append(Collection(self._heap_id(item), tuple(sizes)))
+            self._release(pair)
+        self._release(grown, found)
+        return collections
+
+    def _rest(self) -> int:
+        mouse = {"type": "mouseMoved", "x": -1, "y": -1}
+        self._cdp.send("Input.dispatchMouseEvent", mouse)
+        self._cdp.send("Runtime.discardConsoleEntries")
+        _, rules, _, _ = self._evaluate(_CALM)
+        self._collect()
+        return int(rules)
+
+    def _collect(self) -> None:
+        # Two rounds with a turn between: finalisers of the first free what the second takes.
+        self._cdp.send("HeapProfiler.collectGarbage")
+        self._cdp.send("HeapProfiler.collectGarbage")
+
+    def _metrics(self) -> Mapping[str, float]:
+        metrics = self._cdp.send("Performance.getMetrics")["metrics"]
+        return {metric["name"]: metric["value"] for metric in metrics}
+
+    def _evaluate(self, expression: str) -> Any:
+        """Evaluate in a world of our own, whose timers no fake clock has replaced."""
+        for attempt in (1, 2):
+            if self._world is None:
+                frame = self._cdp.send("Page.getFrameTree")["frameTree"]["frame"]["id"]
+                world = {"frameId": frame, "worldName": "sentinel"}
+                created = self._cdp.send("Page.createIsolatedWorld", world)
+                self._world = created["executionContextId"]
+            try:
+                answer = self._cdp.send(
+                    "Runtime.evaluate",
+                    {
+                        "expression": expression,
+                        "contextId": self._world,
+                        "awaitPromise": True,
+                        "returnByValue": True,
+                    },
+                )
+            except PlaywrightError:
+                # The page navigated and took the world with it.
+                self._world = None
+                if attempt == 2:
+                    raise
+            else:
+                return answer["result"].get("value")
+        raise AssertionError("unreachable")
+
+    def _photograph(self, method: str) -> bytes:
+        self._chunks.clear()
+        self._cdp.send(method, {"reportProgress": False})
+        data = "".join(self._chunks).encode()
+        self._chunks.clear()
+        return data
+
+    def _query_objects(self) -> str:
+        root = self._cdp.send("Runtime.evaluate", {"expression": "Object.prototype"})
+        prototype = root["result"]["objectId"]
+        found = self._cdp.send("Runtime.queryObjects", {"prototypeObjectId": prototype})
+        self._release(prototype)
+        return str(found["objects"]["objectId"])
+
+    def _grown(self, found: str, least: int) -> str:
+        readings = {"value": self._readings}
+        arguments = [{"objectId": self._weak_sizes}, readings, {"value": least}]
+        call = {"objectId": found, "functionDeclaration": _GROWN, "arguments": arguments}
+        answer = self._cdp.send("Runtime.callFunctionOn", call)
+        return str(answer["result"]["objectId"])
+
+    def _call(self, target: str, function: str, by_value: bool = False) -> Any:
+        call = {"objectId": target, "functionDeclaration": function, "returnByValue": by_value}
+        return self._cdp.send("Runtime.callFunctionOn", call)["result"]
+
+    def _heap_id(self, handle: str) -> int:
+        answer = self._cdp.send("HeapProfiler.getHeapObjectId", {"objectId": handle})
+        self._release(handle)
+        return int(answer["heapSnapshotObjectId"])
+
+    def _release(self, *handles: str) -> None:
+        for handle in handles:
+            self._cdp.send("Runtime.releaseObject", {"objectId": handle})
+
+    def _keep_chunk(self, event: dict[str, Any]) -> None:
+        self._chunks.append(event["chunk"])
+
+    def script_urls(self) -> dict[int, str]:
+        """Return the address of every script by its id; V8 may drop optimised code for it."""
+        self._scripts.clear()
+        self._cdp.send("Debugger.enable")
+        self._cdp.send("Debugger.disable")
+        return dict(self._scripts)
+
+    def _keep_script(self, event: dict[str, Any]) -> None:
+        self._scripts[int(event["scriptId"])] = event["url"]
+
+    def _keep_last_id(self, event: dict[str, Any]) -> None:
+        self._last_id = self._last_id or int(event["lastSeenObjectId"])
+
+    def _request_started(self, request: Request) -> None:
+        self.requests_seen += 1
+        self._requests.add(request)
+
+    def _request_ended(self, request: Request) -> None:
+        self._requests.discard(request)

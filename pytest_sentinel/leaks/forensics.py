@@ -1,0 +1,180 @@
+"""Take the snapshots of a suspected page and turn what they show into named leaks.
+
+Everything that needs numpy is imported from here on, so that counters work without it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from pytest_sentinel.leaks.cohorts import PROBABLE, Growth, survivors
+from pytest_sentinel.leaks.counters import Collection, Counters
+from pytest_sentinel.leaks.heapsnapshot import Snapshot
+from pytest_sentinel.leaks.ownerpath import OwnerPaths
+from pytest_sentinel.leaks.verdict import Finding, Leak, Rate
+
+_TIMER = re.compile(r"DOMTimer|ScheduledAction|FrameRequestCallback|V8FrameCallback|IdleTask")
+_OBSERVER = re.compile(r"(Mutation|Intersection|Resize|Performance|Reporting)Observer")
+_LISTENING = re.compile(r"RegisteredEventListener|EventListener")
+_BUFFER = re.compile(r"ArrayBuffer|(Int|Uint|Float|BigInt|BigUint)\d+(Clamped)?Array|DataView")
+_COLLECTION = re.compile(r"Array|Map|Set|WeakMap")
+
+_ROLES = {"listeners": "event listener", "timer": "timer", "observer": "observer"}
+
+
+class Forensics:
+    """Two snapshots with a mark between them, and what they say.
+
+    Attributes:
+        raw: the snapshots as files, oldest first.
+        findings: what else was seen that a reader should know.
+        explained: counters whose growth is the browser's own bookkeeping.
+    """
+
+    def __init__(self, counters: Counters) -> None:
+        self.counters = counters
+        self.raw: tuple[bytes, ...] = ()
+        self.findings: list[Finding] = []
+        self.explained: set[str] = set()
+        self._before = b""
+        self._after = b""
+        self._mark = 0
+
+    def before(self) -> None:
+        """Take the first snapshot."""
+        self._before = self.counters.snapshot()
+
+    def mark(self) -> None:
+        """Divide what is born from here on from what was born since the first snapshot."""
+        self._mark = self.counters.mark()
+
+    def after(self) -> None:
+        """Take the second snapshot."""
+        self._after = self.counters.snapshot_after_mark()
+        self.raw = (self._before, self._after)
+
+    def leaks(
+        self, windows: tuple[int, int], collections: Sequence[Collection]
+    ) -> tuple[list[Leak], bool]:
+        """Return the proven leaks, worst first, and whether something weaker was seen."""
+        before = Snapshot.from_chunks([self._before])
+        after = Snapshot.from_chunks([self._after])
+        paths = OwnerPaths(after)
+        growths = survivors(before, after, self._mark, windows, paths)
+        proven = [growth for growth in growths if growth.strength >= PROBABLE]
+        urls = self.counters.script_urls() if proven or collections else {}
+        span = sum(windows)
+        leaks = [self._leak(growth, paths, after, windows, span, urls) for growth in proven]
+        known = {growth.owner for growth in proven}
+        for collection in collections:
+            node = after.index_of(collection.heap_id)
+            if node is None or node in known or not paths.reached[node] or paths.artifact[node]:
+                continue
+            known.add(node)
+            sizes = collection.sizes
+            leaks.append(
+                Leak(
+                    kind="collection",
+                    owner=paths.owner_text(node),
+                    retainer_path=tuple(paths.hops(node)),
+                    constructor="entry",
+                    per_iteration=Rate((sizes[-1] - sizes[-2]) / span, 0),
+                    retained_bytes=int(after.self_size[node]),
+                    evidence=f"{' -> '.join(map(str, sizes))} entries",
+                )
+            )
+        self._explain(before, after, paths, span)
+        return leaks, len(growths) > len(proven)
+
+    def _leak(
+        self,
+        growth: Growth,
+        paths: OwnerPaths,
+        after: Snapshot,
+        windows: tuple[int, int],
+        span: int,
+        urls: dict[int, str],
+    ) -> Leak:
+        kind = self._kind(growth, paths, after)
+        evidence = f"{growth.first} of {windows[0]}, then {growth.second} of {windows[1]} survived"
+        if growth.undated and not growth.first:
+            evidence = f"{growth.undated} of {span} survived"
+        return Leak(
+            kind=kind,
+            owner=self._owner(growth, kind, paths),
+            retainer_path=tuple(paths.hops(growth.example)),
+            constructor=growth.constructor,
+            per_iteration=Rate(round(growth.born / span, 2), round(growth.size / span)),
+            retained_bytes=growth.size,
+            location=self._location(growth, paths, after, urls),
+            evidence=evidence,
+        )
+
+    def _owner(self, growth: Growth, kind: str, paths: OwnerPaths) -> str:
+        """Return the owner's path and, for what the browser holds on its behalf, by what."""
+        text = paths.owner_text(growth.owner)
+        role = _ROLES.get(kind)
+        if role is None:
+            separator = "" if not growth.slot or growth.slot[0] in ".[" else " "
+            return f"{text}{separator}{growth.slot}"
+        if kind == "observer":
+            role = paths.class_between(growth.example, growth.owner, _OBSERVER) or role
+        return f"{text} {role} {paths.closure_below(growth.owner, growth.example)}".rstrip()
+
+    def _kind(self, growth: Growth, paths: OwnerPaths, after: Snapshot) -> str:
+        example, owner = growth.example, growth.owner
+        if paths.class_between(example, owner, _OBSERVER):
+            return "observer"
+        if paths.class_between(example, owner, _TIMER):
+            return "timer"
+        name = growth.constructor
+        if name.startswith(("HTMLDocument", "Window")):
+            return "document"
+        if name in ("Worker", "SharedWorker"):
+            return "worker"
+        if name.startswith("<") or name in ("Text", "Comment", "DocumentFragment", "ShadowRoot"):
+            return "dom" if self._is_attached(growth, paths, after) else "detached-dom"
+        if paths.class_between(example, owner, _LISTENING):
+            return "listeners"
+        if _BUFFER.search(name) or name.startswith("system / JSArrayBuffer"):
+            return "array-buffer"
+        if "string" in name:
+            return "string"
+        if name == "Function":
+            return "closure"
+        if _COLLECTION.fullmatch(after.class_name(owner)):
+            return "collection"
+        return "native" if after.type_name(example) == "native" else "heap"
+
+    def _is_attached(self, growth: Growth, paths: OwnerPaths, after: Snapshot) -> bool:
+        state = int(after.detachedness[growth.example])
+        if state:
+            return state == 1
+        return paths.hops(growth.example)[:1] == ["document"] or after.class_name(
+            growth.owner
+        ).startswith("<")
+
+    def _location(
+        self, growth: Growth, paths: OwnerPaths, after: Snapshot, urls: dict[int, str]
+    ) -> str | None:
+        """Return where the nearest code stands: the leaked closure, or what holds the owner."""
+        way = paths.way(growth.example)
+        for node in reversed(way):
+            place = after.location(node)
+            if place is not None and place.script_id in urls:
+                return f"{urls[place.script_id] or 'script'}:{place.line}:{place.column}"
+        return None
+
+    def _explain(
+        self, before: Snapshot, after: Snapshot, paths: OwnerPaths, span: int
+    ) -> None:
+        """Recognise growth of nodes that only the browser's own books hold."""
+        born = ~np.isin(after.node_id, before.node_id) & paths.reached & paths.artifact
+        class_of, names = after.classes
+        dom = [k for k, n in enumerate(names) if n.startswith("<") or n in ("Text", "Comment")]
+        if int((born & np.isin(class_of, dom)).sum()) >= span // 2:
+            self.explained.add("nodes")
+            self.findings.append(Finding("the browser's undo history keeps nodes of typed text"))

@@ -1,0 +1,304 @@
+"""The way from a root to every object of a snapshot, told as its author would write it.
+
+Law: a path through the program's own names beats a shorter one through the browser's insides,
+and nothing that only the inspector or the test holds counts as held.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_sentinel.leaks.heapsnapshot import Snapshot
+
+Column = npt.NDArray[Any]
+
+_PROGRAM, _BROWSER, _NEVER = 0, 1, 9
+
+# Objects that grow by being inspected, measured or typed into, not by the page's doing.
+_ARTIFACTS = re.compile(
+    r"InjectedScript|UtilityScript|Inspector|NetworkResourcesData|XHRReplayData|DevTools"
+    r"|PerformanceResourceTiming|PerformanceEventTiming|PerformanceLongTask|PerformanceNavigation"
+    r"|LargestContentfulPaint|blink::UndoStack|blink::UndoStep|blink::WindowPerformance::"
+    r"|MemoryCache|blink::Resource\b|SpeculationRule|blink::PaintTiming|InteractionTiming"
+    r"|SoftNavigation|LayoutShift|ResponsivenessMetrics"
+)
+# Names of the browser's own plumbing: they link things that have names, and have none to show.
+_PLUMBING = re.compile(
+    r"blink::|system / (?!Context)|EventListener$|RegisteredEventListener|EventListenerMap"
+    r"|V8\w+(Callback|Function|NonNull|Handler|Listener|Constructor)\b|V8FrameCallback"
+    r"|\(|cppgc|std::|InternalNode|ScriptState|PropertyArray|JSArrayBufferData|ScheduledAction"
+)
+
+
+class OwnerPaths:
+    """One spanning tree over a snapshot, rooted where a developer would begin to look.
+
+    Attributes:
+        parent, parent_edge, depth: of every node; -1 where none.
+        levels: the nodes in the order they were reached, parents always before children.
+        reached: which nodes the page itself keeps alive.
+        artifact: which of those are the browser's own books.
+    """
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        count = len(snapshot)
+        self.parent = np.full(count, -1, np.int64)
+        self.parent_edge = np.full(count, -1, np.int64)
+        self.depth = np.full(count, -1, np.int32)
+        self.levels: list[Column] = []
+        self._worth = self._edge_worth()
+        self._grow()
+        self.reached = self.depth >= 0
+        self.artifact = self._artifacts()
+
+    # ---- building
+
+    def _edge_worth(self) -> Column:
+        snapshot = self.snapshot
+        counts = np.diff(snapshot.first_edge)
+        source = np.repeat(np.arange(counts.size), counts)
+        source_type = snapshot.node_type[source]
+        target_type = snapshot.node_type[snapshot.edge_to]
+        worth = np.full(snapshot.edge_to.size, _PROGRAM, np.uint8)
+        native, synthetic = snapshot.type_index("native"), snapshot.type_index("synthetic")
+        hidden_edge = snapshot.edge_type_index("hidden")
+        prop = snapshot.edge_type_index("property")
+        from_browser = (source_type == native) & (snapshot.edge_type != prop)
+        worth[from_browser | (source_type == synthetic)] = _BROWSER
+        worth[snapshot.edge_type == hidden_edge] = _BROWSER
+        internal = snapshot.edge_type == snapshot.edge_type_index("internal")
+        to_native = (target_type == native) & internal
+        worth[to_native] = _BROWSER
+        for name in ("__proto__", "constructor"):
+            found = snapshot.strings.index_of(name)
+            if found is not None:
+                worth[(snapshot.edge_name == found) & (snapshot.edge_type == prop)] = _BROWSER
+        for kind in ("code", "object shape", "hidden"):
+            value = snapshot.type_index(kind)
+            if kind != "hidden":
+                worth[(source_type == value) | (target_type == value)] = _NEVER
+            else:
+                worth[(source_type == value) | (target_type == value)] = _BROWSER
+        worth[snapshot.edge_type == snapshot.edge_type_index("weak")] = _NEVER
+        worth[snapshot.edge_type == snapshot.edge_type_index("shortcut")] = _BROWSER
+        ephemeron = self._ephemeron_names()
+        if ephemeron.size:
+            pairs = internal & np.isin(snapshot.edge_name, ephemeron)
+            array = snapshot.type_index("array")
+            worth[pairs] = _BROWSER
+            worth[pairs & (source_type == array)] = _NEVER
+        for text in ("DevTools console",):
+            names = self._names_with(f"/ {text}".encode())
+            worth[internal & np.isin(snapshot.edge_name, names)] = _NEVER
+        return worth
+
+    def _ephemeron_names(self) -> Column:
+        return self._names_with(b" pair in WeakMap (table @")
+
+    def _names_with(self, needle: bytes) -> Column:
+        strings = self.snapshot.strings
+        positions = [found.start() for found in re.finditer(re.escape(needle), strings.raw)]
+        if not positions:
+            return np.empty(0, np.int64)
+        return np.unique(np.searchsorted(strings.starts, positions, "right") - 1)
+
+    def _seeds(self) -> Column:
+        """Return the global objects and script scopes, where the program's names begin."""
+        snapshot = self.snapshot
+        class_of, names = snapshot.classes
+        wanted = [
+            kind
+            for kind, name in enumerate(names)
+            if name.startswith("Window [JSGlobalObject]") or name == "system / ScriptContextTable"
+        ]
+        return np.flatnonzero(np.isin(class_of, wanted))
+
+    def _grow(self) -> None:
+        seeds = self._seeds()
+        self.depth[seeds] = 1
+        self.depth[0] = 0
+        reached = [np.array([0]), seeds]
+        self.levels.extend(level for level in reached if level.size)
+        fresh = self._spread([seeds], _PROGRAM)
+        pending = [np.array([0]), seeds, *fresh]
+        while pending:
+            crossed = self._expand(np.concatenate(pending), _BROWSER)
+            if not crossed.size:
+                break
+            self.levels.append(crossed)
+            pending = [crossed, *self._spread([crossed], _PROGRAM)]
+
+    def _spread(self, start: list[Column], worth: int) -> list[Column]:
+        frontier = np.concatenate(start)
+        fresh = []
+        while frontier.size:
+            frontier = self._expand(frontier, worth)
+            if frontier.size:
+                fresh.append(frontier)
+                self.levels.append(frontier)
+        return fresh
+
+    def _expand(self, nodes: Column, worth: int) -> Column:
+        snapshot = self.snapshot
+        first = snapshot.first_edge[nodes].astype(np.int64)
+        counts = snapshot.first_edge[nodes + 1].astype(np.int64) - first
+        total = int(counts.sum())
+        if not total:
+            return np.empty(0, np.int64)
+        starts = np.repeat(first - np.concatenate(([0], np.cumsum(counts)[:-1])), counts)
+        edges = starts + np.arange(total)
+        source = np.repeat(nodes, counts)
+        keep = self._worth[edges] == worth
+        edges, source = edges[keep], source[keep]
+        targets = snapshot.edge_to[edges]
+        new = self.depth[targets] < 0
+        edges, source, targets = edges[new], source[new], targets[new]
+        found, place = np.unique(targets, return_index=True)
+        found = found.astype(np.int64)
+        self.parent[found] = source[place]
+        self.parent_edge[found] = edges[place]
+        self.depth[found] = self.depth[source[place]] + 1
+        return found
+
+    def _artifacts(self) -> Column:
+        class_of, names = self.snapshot.classes
+        bad = np.array([bool(_ARTIFACTS.search(name)) for name in names], np.bool_)
+        own = bad[class_of]
+        result = own.copy()
+        for level in self.levels:
+            parents = self.parent[level]
+            has_parent = parents >= 0
+            result[level[has_parent]] |= result[parents[has_parent]]
+        return result
+
+    # ---- asking
+
+    @functools.cache  # noqa: B019  a path is asked for a handful of nodes of one snapshot
+    def way(self, node: int) -> tuple[int, ...]:
+        """Return the nodes from the root down to ``node``, both included."""
+        nodes = []
+        while node >= 0:
+            nodes.append(node)
+            node = int(self.parent[node])
+        return tuple(reversed(nodes))
+
+    def is_plumbing(self, node: int) -> bool:
+        """Tell whether a node has no name of its own to show."""
+        kind = self.snapshot.type_name(node)
+        if kind in ("array", "hidden", "code", "object shape", "synthetic"):
+            return True
+        return bool(_PLUMBING.match(self.snapshot.name(node))) and kind in ("native", "object")
+
+    def nameable(self, node: int) -> int:
+        """Return the nearest node from here to the root that a developer has a name for."""
+        while self.is_plumbing(node):
+            above = int(self.parent[node])
+            if above < 0:
+                return node
+            node = above
+        return node
+
+    def _is_scope(self, node: int) -> bool:
+        return self.snapshot.name(node).startswith("system / Context")
+
+    def slot(self, owner: int, nodes: Sequence[int]) -> str:
+        """Return the one property or variable of ``owner`` that leads to all ``nodes``, or ""."""
+        found = set()
+        for node in nodes:
+            way = self.way(node)
+            if owner not in way:
+                return ""
+            below = way[way.index(owner) + 1 :]
+            found.add(next((text for step in below if (text := self._hop(step))), ""))
+            if len(found) > 1:
+                return ""
+        text = found.pop() if found else ""
+        return "" if text == "[*]" or text.startswith("<") or text.endswith("()") else text
+
+    def hops(self, node: int) -> list[str]:
+        """Return the path to ``node`` in readable steps, the root first."""
+        steps: list[str] = []
+        for place in self.way(node):
+            text = self._hop(place)
+            if text in ("window", "document"):
+                # The global objects need no path: everybody knows where they are.
+                steps = [text]
+            elif text:
+                steps.append(text)
+        return _folded(steps)
+
+    def owner_text(self, node: int) -> str:
+        """Return the path from the last name that a developer would start from."""
+        text = ""
+        for step in self.hops(node):
+            text = text + step if step[0] in ".[" else step
+        name = self.snapshot.name(node)
+        if name.startswith("<") and not text.endswith(name):
+            text = f"{text} {name}"
+        return text
+
+    def closure_below(self, owner: int, node: int) -> str:
+        """Return the name of the first function between ``owner`` and ``node``, as a call."""
+        way = self.way(node)
+        for place in way[way.index(owner) + 1 :]:
+            if self.snapshot.type_name(place) == "closure":
+                return f"{self.snapshot.name(place) or 'anonymous'}()"
+        return ""
+
+    def class_between(self, node: int, owner: int, pattern: re.Pattern[str]) -> str:
+        """Return what ``pattern`` finds in a class name on the way from ``owner`` to ``node``."""
+        while node >= 0 and node != owner:
+            found = pattern.search(self.snapshot.name(node))
+            if found:
+                return found.group()
+            node = int(self.parent[node])
+        return ""
+
+    def _hop(self, node: int) -> str:
+        snapshot = self.snapshot
+        name = snapshot.name(node)
+        edge = int(self.parent_edge[node])
+        if name.startswith("Window [JSGlobalObject]"):
+            return "window"
+        if name.startswith("HTMLDocument"):
+            return "document"
+        if name.startswith("Window") and snapshot.type_name(node) == "native":
+            return "window"
+        if edge < 0:
+            return ""
+        kind, label = snapshot.edge_types[snapshot.edge_type[edge]], snapshot.edge_label(edge)
+        if kind == "property":
+            if label.startswith("<symbol"):
+                return f"[Symbol({label[8:-1]})]"
+            plain = label.isidentifier() or (label[:1] == "#" and label[1:].isidentifier())
+            return f".{label}" if plain else f'["{label}"]'
+        if kind == "context":
+            return label
+        if kind == "element" and snapshot.type_name(int(self.parent[node])) != "native":
+            return "" if self.is_plumbing(node) else "[*]"
+        if self.is_plumbing(node) or self._is_scope(node):
+            return ""
+        if snapshot.type_name(node) == "native":
+            return name
+        if snapshot.type_name(node) == "closure":
+            return f"{name or 'anonymous'}()"
+        if snapshot.type_name(int(self.parent[node])) == "array":
+            return "[*]"
+        return ""
+
+
+def _folded(steps: list[str]) -> list[str]:
+    """Shorten the same step many times over: a linked list has one name, not a thousand."""
+    result: list[str] = []
+    for step in steps:
+        if len(result) >= 2 and result[-1] == step == result[-2]:
+            continue
+        result.append(step)
+    return result

@@ -1,0 +1,350 @@
+"""Drive a scenario: warm up, iterate, sample, ask the judges, dig for the owner.
+
+Counters first: a page that stands still costs three samples. Only growth, or the suspicion of it,
+pays for more iterations, so that caches may fill, and then for two heap snapshots. What disturbs
+the measurement can turn LEAK into INCONCLUSIVE, never CLEAN into anything.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from pytest_sentinel.leaks.counters import Counters, CountersUnavailable
+from pytest_sentinel.leaks.growth import Growth, Trend, judge
+from pytest_sentinel.leaks.verdict import Finding, Leak, LeakReport, Rate, Sample, Verdict
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+Scenario = Callable[[], object]
+Snapshots = Literal["on-suspicion", "always", "never"]
+
+WATCHED = (
+    "nodes",
+    "listeners",
+    "documents",
+    "frames",
+    "contexts",
+    "observers",
+    "workers",
+    "array buffers",
+    "peers",
+    "audio",
+    "css rules",
+    "heap",
+    "native",
+    "buffers",
+    "collections",
+)
+
+WARM_UP = 2
+LEAD_IN = 6  # unsampled iterations in which the virtual machine compiles what runs often
+CYCLE = 4
+CYCLES = 2  # sampled at least; CYCLES_UNSURE at most
+CYCLES_UNSURE = 5
+WINDOWS = (5, 7)  # coprime, so that noise of any period cannot imitate one object per iteration
+LONG_WINDOWS = (15, 21)
+BURST_SECONDS = 1.3  # spent on further iterations before an accusation, so that caches fill
+BURST_LEAST, BURST_MOST = 12, 84
+SETTLE_SECONDS = 2.0
+KIND_OF_COUNT = {
+    "nodes": "dom",
+    "listeners": "listeners",
+    "documents": "document",
+    "frames": "document",
+    "contexts": "document",
+    "workers": "worker",
+    "array buffers": "array-buffer",
+    "css rules": "native",
+}
+
+
+def check_leaks(
+    page: Page,
+    scenario: Scenario | tuple[Scenario, Scenario],
+    *,
+    iterations: int | Literal["auto"] = "auto",
+    settle: float | None = None,
+    watch: Sequence[str] = WATCHED,
+    allow: Sequence[str] = (),
+    snapshots: Snapshots = "on-suspicion",
+) -> LeakReport:
+    """Run ``scenario`` again and again and say whether the page keeps something of each run.
+
+    Never raises on a verdict; what the scenario itself raises passes through.
+
+    Args:
+        page: the page the scenario works on.
+        scenario: one iteration, as a callable or as ``(action, back)``.
+        iterations: sampled iterations after the warm-up, or "auto".
+        settle: seconds to wait at most for the page to come to rest before a sample.
+        watch: names of the counters to judge; all by default.
+        allow: patterns (fnmatch) of owners, kinds or fingerprints that may grow.
+        snapshots: when heap snapshots are taken; "never" gives verdicts without owners.
+    """
+    started = time.perf_counter()
+    steps = scenario if isinstance(scenario, tuple) else (scenario,)
+    try:
+        counters = Counters(page)
+    except CountersUnavailable as error:
+        seconds = time.perf_counter() - started
+        return LeakReport("INCONCLUSIVE", reason=f"counters are {error}", seconds=seconds)
+    check = _Check(page, counters, steps, settle or SETTLE_SECONDS, watch, allow, snapshots)
+    try:
+        report = check.run(iterations)
+    finally:
+        counters.close()
+    return replace(report, seconds=time.perf_counter() - started)
+
+
+class _Check:
+    """One check under way: what has run, what was read, what may have disturbed it."""
+
+    def __init__(
+        self,
+        page: Page,
+        counters: Counters,
+        steps: Sequence[Scenario],
+        settle: float,
+        watch: Sequence[str],
+        allow: Sequence[str],
+        snapshots: Snapshots,
+    ) -> None:
+        self.page = page
+        self.counters = counters
+        self.steps = steps
+        self.settle = settle
+        self.ignored = [name for name in WATCHED if name not in watch]
+        self.collections = "collections" in watch
+        self.allow = allow
+        self.snapshots = snapshots
+        self.iterations = 0
+        self.samples: list[Sample] = []
+        self.audit: list[Finding] = []
+        self.noted: list[int] = []
+        self.raw: tuple[bytes, ...] = ()
+        self.pace = 0.0
+        self.origin: float | None = None
+
+    def run(self, wanted: int | Literal["auto"]) -> LeakReport:
+        """Go through the phases and return the report, its time still missing."""
+        self._audit_surroundings()
+        cycle = CYCLE if wanted == "auto" else max(1, wanted // CYCLES)
+        self._iterate(WARM_UP)
+        self._note()
+        self._iterate(LEAD_IN)
+        self._sample()
+        for number in range(CYCLES_UNSURE):
+            self._iterate(cycle)
+            self._sample()
+            if number + 1 >= CYCLES and not self._is_unsure():
+                break
+        grown = self._note()
+        suspects = self._suspects()
+        if self.snapshots != "always" and not suspects and not grown:
+            return self._report("CLEAN", "nothing grew")
+        if self.snapshots == "never":
+            return self._without_snapshots(suspects, grown)
+        try:
+            from pytest_sentinel.leaks.forensics import Forensics
+        except ImportError:
+            return self._without_snapshots(
+                suspects, grown, "; install pytest-sentinel[heap] for heap snapshots and owners"
+            )
+        self._burst()
+        self._note()
+        return self._dig(Forensics(self.counters))
+
+    # ---- phases
+
+    def _iterate(self, times: int) -> None:
+        started = time.perf_counter()
+        for _ in range(times):
+            for step in self.steps:
+                step()
+        self.iterations += times
+        self.pace = (time.perf_counter() - started) / times
+
+    def _sample(self) -> None:
+        sample = self.counters.read(self.iterations, self.settle)
+        self.samples.append(sample)
+        if self.origin is not None and self.counters.origin != self.origin:
+            self._find("the scenario loads a new document: objects of the old one are gone", True)
+        if not sample.settled:
+            self._find(f"the page was still busy after {self.settle:g} s", True)
+        self.origin = self.counters.origin
+
+    def _note(self) -> int:
+        """Note the sizes of collections; return how many grew at a pace worth a suspicion."""
+        if not self.collections:
+            return 0
+        try:
+            grown = self.counters.note_collections(self.iterations // 4)
+        except Exception:  # a navigation took the noted sizes with it
+            self.collections = False
+            return 0
+        self.noted.append(self.iterations)
+        return grown if len(self.noted) > 1 else 0
+
+    def _burst(self) -> None:
+        times = int(BURST_SECONDS / max(self.pace, 0.001))
+        self._iterate(min(max(times, BURST_LEAST), BURST_MOST))
+
+    def _dig(self, forensics: Any) -> LeakReport:
+        windows = WINDOWS
+        while True:
+            self._rest()
+            self._sample()
+            forensics.before()
+            self._iterate(windows[0])
+            self._sample()
+            forensics.mark()
+            self._iterate(windows[1])
+            self._rest()
+            self._sample()
+            forensics.after()
+            leaks, weak = forensics.leaks(windows, self._note_last())
+            if leaks or not weak or windows == LONG_WINDOWS:
+                break
+            windows = LONG_WINDOWS
+        self.raw = forensics.raw
+        self.audit.extend(forensics.findings)
+        leaks = leaks or self._uncovered(forensics)
+        return self._judge(leaks, weak)
+
+    def _note_last(self) -> list[Any]:
+        if not self.collections:
+            return []
+        self._note()
+        return self.counters.grown_collections() if self.collections else []
+
+    def _rest(self) -> None:
+        """Wait until what the last iterations left to be cleaned up late is gone."""
+        deadline = time.monotonic() + self.settle
+        self.counters.settle(self.settle)
+        before, same = self.counters.count(), 0
+        while same < 1 and time.monotonic() < deadline:
+            self.page.wait_for_timeout(60)
+            now = self.counters.count()
+            falls = any(now[name] < before[name] for name in now)
+            same = 0 if falls else same + 1
+            before = now
+
+    # ---- judging
+
+    def _is_unsure(self) -> bool:
+        return any(g.trend is Trend.UNSURE for g in judge(self.samples, self.ignored))
+
+    def _suspects(self) -> list[Growth]:
+        return [g for g in judge(self.samples, self.ignored) if g.trend is not Trend.FLAT]
+
+    def _uncovered(self, forensics: Any) -> list[Leak]:
+        """Return leaks that exact counters prove although no snapshot named an owner."""
+        leaks = []
+        for growth in judge(self.samples[-3:], self.ignored):
+            if growth.name not in KIND_OF_COUNT or growth.trend is not Trend.GROWING:
+                continue
+            if growth.name in forensics.explained:
+                continue
+            leaks.append(
+                Leak(
+                    kind=KIND_OF_COUNT[growth.name],
+                    owner=growth.name if growth.name == "css rules" else "",
+                    constructor=growth.name,
+                    per_iteration=Rate(growth.per_iteration, 0),
+                    evidence=f"{growth.weakest:g} per iteration in the weakest window",
+                )
+            )
+        return leaks
+
+    def _judge(self, found: Sequence[Leak], weak: bool) -> LeakReport:
+        allowed = [leak for leak in found if self._is_allowed(leak)]
+        leaks = [leak for leak in found if leak not in allowed]
+        doubts = [finding for finding in self.audit if finding.doubt]
+        if not leaks:
+            if weak and not allowed:
+                return self._report("INCONCLUSIVE", "something grew, but not with every iteration")
+            return self._report("CLEAN", "what grew at first stopped growing", allowed=allowed)
+        if doubts:
+            return self._report(
+                "INCONCLUSIVE", f"growth was found, but {doubts[0].text}", leaks, allowed
+            )
+        worst = leaks[0]
+        reason = f"{worst.owner or worst.kind} grows with every iteration"
+        return self._report("LEAK", reason, leaks, allowed)
+
+    def _without_snapshots(
+        self, suspects: Sequence[Growth], grown: int, hint: str = ""
+    ) -> LeakReport:
+        """Judge by counters alone: exact ones may accuse, bytes only raise a question."""
+        self._burst()
+        for window in WINDOWS:
+            self._rest()
+            self._sample()
+            self._iterate(window)
+        self._rest()
+        self._sample()
+        names = {growth.name for growth in suspects}
+        growing = [g for g in judge(self.samples[-3:], self.ignored) if g.trend is Trend.GROWING]
+        leaks = [
+            Leak(
+                kind=KIND_OF_COUNT[growth.name],
+                owner="",
+                constructor=growth.name,
+                per_iteration=Rate(growth.per_iteration, 0),
+                evidence=f"{growth.weakest:g} per iteration in the weakest window",
+            )
+            for growth in growing
+            if growth.name in KIND_OF_COUNT
+        ]
+        if leaks:
+            report = self._judge(leaks, weak=False)
+            return replace(report, reason=report.reason + hint)
+        if grown or any(growth.name in names for growth in growing):
+            return self._report("INCONCLUSIVE", "bytes grew and no snapshot was taken" + hint)
+        return self._report("CLEAN", "what grew at first stopped growing")
+
+    def _is_allowed(self, leak: Leak) -> bool:
+        names = (leak.owner, leak.kind, leak.fingerprint)
+        return any(fnmatch.fnmatchcase(name, glob) for glob in self.allow for name in names)
+
+    # ---- the surroundings
+
+    def _audit_surroundings(self) -> None:
+        others = [other for other in self.page.context.pages if other is not self.page]
+        related = [other for other in others if other.opener() is self.page]
+        if self.page.opener() is not None or related:
+            self._find("another page shares this page's renderer", True)
+        elif others:
+            self._find(f"{len(others)} more page(s) open in this context")
+        if self.page.workers:
+            self._find(f"{len(self.page.workers)} worker(s): their own heaps are not covered")
+        tracing = getattr(self.page.context.tracing, "_impl_obj", None)
+        if getattr(tracing, "_is_tracing", False):
+            self._find("tracing is on and keeps data of its own", True)
+
+    def _find(self, text: str, doubt: bool = False) -> None:
+        finding = Finding(text, doubt)
+        if finding not in self.audit:
+            self.audit.append(finding)
+
+    def _report(
+        self,
+        verdict: Verdict,
+        reason: str,
+        leaks: Sequence[Leak] = (),
+        allowed: Sequence[Leak] = (),
+    ) -> LeakReport:
+        return LeakReport(
+            verdict,
+            tuple(leaks),
+            tuple(self.samples),
+            tuple(self.audit),
+            reason=reason,
+            allowed=tuple(allowed),
+            snapshots=self.raw if verdict != "CLEAN" else (),
+        )
