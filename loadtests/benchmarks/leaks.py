@@ -17,12 +17,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from playwright.sync_api import Browser, sync_playwright  # noqa: E402
+from playwright.sync_api import Browser, sync_playwright
 
-from pytest_sentinel.leaks.repeat import check_leaks  # noqa: E402
-from pytest_sentinel.leaks.verdict import LeakReport  # noqa: E402
-from tests.corpus.harness import act, load, served  # noqa: E402
-from tests.corpus.pair import Pair  # noqa: E402
+from pytest_sentinel.leaks.repeat import check_leaks
+from pytest_sentinel.leaks.verdict import LeakReport
+from tests.corpus.harness import act, load, served
+from tests.corpus.pair import Pair
 
 
 @dataclass
@@ -84,7 +84,9 @@ def main() -> int:
     parser.add_argument("--browser", default="/usr/lib/chromium/chromium-headless-shell")
     parser.add_argument("--verbose", action="store_true", help="print every report")
     options = parser.parse_args()
-    pairs = [p for p in load().values() if not options.only or any(o in p.name for o in options.only)]
+    pairs = [
+        p for p in load().values() if not options.only or any(o in p.name for o in options.only)
+    ]
     runs = [
         (pair, leaky)
         for _ in range(options.repeat)
@@ -143,7 +145,9 @@ def print_figures(results: list[Result]) -> None:
         ("wrong kind", [r for r in found if not r.kind_is_right()]),
     ):
         for result in wrong:
-            leaks = "; ".join(f"{k.kind}: {k.owner} +{k.constructor}" for k in result.report.leaks[:3])
+            leaks = "; ".join(
+                f"{k.kind}: {k.owner} +{k.constructor}" for k in result.report.leaks[:3]
+            )
             print(f"{title:13} {result.pair.name}: {leaks or result.report.reason}")
 
 

@@ -9,7 +9,7 @@ second only, and a list that drops its oldest entry does not grow in number.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -25,7 +25,10 @@ CONFIRMED, PROBABLE, WEAK = 3, 2, 1
 
 # Machinery of V8 that grows while code warms up; no page can leak it by itself.
 _KEPT = 0.7  # of the survivors must be net growth
+_PARTS = 16  # a string or buffer has no more edges than this
+_STORES = ("system / JSArrayBufferData", "ArrayBuffer", "SharedArrayBuffer")
 _MACHINERY = ("hidden", "code", "object shape", "synthetic", "number", "symbol")
+
 
 @dataclass(frozen=True, slots=True)
 class Growth:
@@ -62,8 +65,7 @@ class Growth:
         return self.first + self.second + self.undated
 
 
-def judge(
-    first: int, second: int, undated: int, windows: tuple[int, int]) -> int:
+def judge(first: int, second: int, undated: int, windows: tuple[int, int]) -> int:
     """Weigh the survivors of two birth windows against one another; 0 means no leak."""
     one, two = windows
     if first + second == 0:
@@ -127,9 +129,10 @@ def _by_owner(
     groups: dict[int, list[int]] = defaultdict(list)
     for owner, members in raw.items():
         named = paths.nameable(owner)
+        links = {label for node in members if (label := paths.property_label(node))}
         kinds = set(class_of[members].tolist())
-        # A chain of like objects, such as a linked list, belongs to whoever holds its head.
-        while int(class_of[named]) in kinds and int(paths.parent[named]) > 0:
+        # A chain of like objects, such as a linked list, belongs to whoever holds its first.
+        while int(class_of[named]) in kinds and paths.property_label(named) in links:
             named = paths.nameable(int(paths.parent[named]))
         groups[named].extend(members)
     return groups
@@ -190,3 +193,51 @@ def _gone(growth: Growth, before: Snapshot, after: Snapshot, old_paths: OwnerPat
     lost = np.flatnonzero((class_of == kind) & old_paths.reached)
     lost = lost[~np.isin(before.node_id[lost], after.node_id)]
     return sum(owner in old_paths.way(node) for node in lost.tolist())
+
+
+def swollen(
+    before: Snapshot, after: Snapshot, paths: OwnerPaths, least: int
+) -> dict[tuple[int, str], tuple[int, int]]:
+    """Return slots whose content was replaced by something at least ``least`` bytes larger.
+
+    A string that is rewritten longer, or a buffer that is regrown, leaves no survivors to count.
+    The key is the holder's heap id and the name of the slot, the value the index of the new
+    content and the bytes it gained.
+    """
+    born = ~np.isin(after.node_id, before.node_id)
+    owned = born & paths.reached & ~paths.artifact & (paths.parent >= 0)
+    for name in (*_MACHINERY, "closure"):
+        owned &= after.node_type != after.type_index(name)
+    fresh = np.flatnonzero(owned)
+    fresh = fresh[~born[paths.parent[fresh]]]
+    found = {}
+    for node in fresh.tolist():
+        size = _content(after, node)
+        if size < least:
+            continue
+        holder_id = int(after.node_id[paths.parent[node]])
+        holder = before.index_of(holder_id)
+        label = after.edge_label(int(paths.parent_edge[node]))
+        old = None if holder is None else _target(before, holder, label)
+        if old is not None and size - _content(before, old) >= least:
+            found[holder_id, label] = (node, size - _content(before, old))
+    return found
+
+
+def _target(snapshot: Snapshot, holder: int, label: str) -> int | None:
+    for edge in snapshot.edges_of(holder):
+        if snapshot.edge_label(edge) == label:
+            return int(snapshot.edge_to[edge])
+    return None
+
+
+def _content(snapshot: Snapshot, node: int, depth: int = 3) -> int:
+    """Return the bytes of a string or buffer, including the parts it consists of."""
+    size = int(snapshot.self_size[node])
+    if depth and snapshot.edges_of(node).stop - snapshot.edges_of(node).start <= _PARTS:
+        for edge in snapshot.edges_of(node):
+            target = int(snapshot.edge_to[edge])
+            kind = snapshot.type_name(target)
+            if kind.endswith("string") or snapshot.name(target) in _STORES:
+                size += _content(snapshot, target, depth - 1)
+    return size

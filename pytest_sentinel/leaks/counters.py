@@ -7,7 +7,6 @@ forget every object id, and with them who was born when.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +47,7 @@ _CALM = """(() => {
     try { rules += sheet.cssRules.length } catch { }
   const moving = document.getAnimations().filter(a => a.playState === 'running'
     && Number.isFinite(a.effect?.getComputedTiming().endTime)).length;
-  return [performance.timeOrigin, rules, moving, document.visibilityState];
+  return [performance.timeOrigin, rules, moving];
 })()"""
 
 # Remembers the size of each array, map, set and plain object in a weak map, and counts at a
@@ -72,7 +71,7 @@ _COLLECTIONS = """function (seen) {
   return sizes;
 }"""
 
-_GROWN = """function (sizes, readings, least) {
+_GROWN = """function (sizes, readings, least, form) {
   const grown = [];
   for (const item of this) {
     const known = sizes.get(item);
@@ -80,7 +79,9 @@ _GROWN = """function (sizes, readings, least) {
         && known.every((size, i) => i === 0 || size > known[i - 1]))
       grown.push([item, known]);
   }
-  return grown.sort((a, b) => (b[1].at(-1) - b[1][0]) - (a[1].at(-1) - a[1][0])).slice(0, 20);
+  if (form === 'counted') return grown.length;
+  const gain = pair => pair[1].at(-1) - pair[1][0];
+  return grown.sort((a, b) => gain(b) - gain(a)).slice(0, 20);
 }"""
 
 
@@ -116,8 +117,8 @@ class Counters:
         self._weak_sizes: str | None = None
         self._readings = 0
         self._requests: set[Request] = set()
-        self.requests_seen = 0
         self.origin = 0.0
+        self.rules = 0
         self._cdp.on("HeapProfiler.addHeapSnapshotChunk", self._keep_chunk)
         self._cdp.on("HeapProfiler.lastSeenObjectId", self._keep_last_id)
         self._cdp.on("Debugger.scriptParsed", self._keep_script)
@@ -139,12 +140,11 @@ class Counters:
 
     def read(self, iterations: int, cap: float) -> Sample:
         """Quieten the page, collect garbage and read every counter; wait at most ``cap`` s."""
+        self._cdp.send("Input.dispatchMouseEvent", {"type": "mouseMoved", "x": -1, "y": -1})
         settled = self.settle(cap)
-        rules = self._rest()
-        metrics = self._metrics()
+        self._cdp.send("Runtime.discardConsoleEntries")
+        counts = self.count()
         usage = self._cdp.send("Runtime.getHeapUsage")
-        counts = {ours: int(metrics.get(theirs, 0)) for theirs, ours in COUNTS.items()}
-        counts["css rules"] = rules
         sizes = {
             "heap": int(usage["usedSize"]),
             "native": int(usage.get("embedderHeapUsedSize", 0)),
@@ -153,18 +153,21 @@ class Counters:
         return Sample(iterations, counts, sizes, settled)
 
     def count(self) -> dict[str, int]:
-        """Collect garbage and read the integer counters only; the page is not touched."""
-        self._collect()
-        metrics = self._metrics()
-        return {ours: int(metrics.get(theirs, 0)) for theirs, ours in COUNTS.items()}
+        """Collect garbage and read the integer counters only."""
+        # Two rounds with a turn between: finalisers of the first free what the second takes.
+        self._cdp.send("HeapProfiler.collectGarbage")
+        self._cdp.send("HeapProfiler.collectGarbage")
+        metrics = self._cdp.send("Performance.getMetrics")["metrics"]
+        values = {metric["name"]: metric["value"] for metric in metrics}
+        counts = {ours: int(values.get(theirs, 0)) for theirs, ours in COUNTS.items()}
+        return {**counts, "css rules": self.rules}
 
     def settle(self, cap: float) -> bool:
-        """Wait for the network, two frames and an idle turn; return False at the time limit."""
+        """Blur, wait for the network, two frames and an idle turn; return False at the limit."""
         deadline = time.monotonic() + cap
         while True:
             self._evaluate(_TURN)
-            origin, _, moving, _ = self._evaluate(_CALM)
-            self.origin = origin
+            self.origin, self.rules, moving = self._evaluate(_CALM)
             if not self._requests and not moving:
                 return True
             if time.monotonic() >= deadline:
@@ -204,17 +207,9 @@ class Counters:
         )
         self._weak_sizes = self._weak_sizes or sizes["result"]["objectId"]
         self._readings += 1
-        grown = self._grown(found, least)
-        length = self._cdp.send(
-            "Runtime.callFunctionOn",
-            {
-                "objectId": grown,
-                "functionDeclaration": "function () { return this.length }",
-                "returnByValue": True,
-            },
-        )["result"]["value"]
-        self._release(grown, found)
-        return int(length)
+        count = self._grown(found, least, "counted")["value"]
+        self._release(found)
+        return int(count)
 
     def forget_collections(self) -> None:
         """Let go of the noted sizes."""
@@ -226,7 +221,7 @@ class Counters:
     def grown_collections(self, least: int = 1) -> list[Collection]:
         """Return the collections that grew between all notes, with their heap ids."""
         found = self._query_objects()
-        grown = self._grown(found, least)
+        grown = self._grown(found, least, "listed")["objectId"]
         properties = self._cdp.send(
             "Runtime.getProperties", {"objectId": grown, "ownProperties": True}
         )["result"]
@@ -241,23 +236,6 @@ class Counters:
             self._release(pair)
         self._release(grown, found)
         return collections
-
-    def _rest(self) -> int:
-        mouse = {"type": "mouseMoved", "x": -1, "y": -1}
-        self._cdp.send("Input.dispatchMouseEvent", mouse)
-        self._cdp.send("Runtime.discardConsoleEntries")
-        _, rules, _, _ = self._evaluate(_CALM)
-        self._collect()
-        return int(rules)
-
-    def _collect(self) -> None:
-        # Two rounds with a turn between: finalisers of the first free what the second takes.
-        self._cdp.send("HeapProfiler.collectGarbage")
-        self._cdp.send("HeapProfiler.collectGarbage")
-
-    def _metrics(self) -> Mapping[str, float]:
-        metrics = self._cdp.send("Performance.getMetrics")["metrics"]
-        return {metric["name"]: metric["value"] for metric in metrics}
 
     def _evaluate(self, expression: str) -> Any:
         """Evaluate in a world of our own, whose timers no fake clock has replaced."""
@@ -300,12 +278,11 @@ class Counters:
         self._release(prototype)
         return str(found["objects"]["objectId"])
 
-    def _grown(self, found: str, least: int) -> str:
-        readings = {"value": self._readings}
-        arguments = [{"objectId": self._weak_sizes}, readings, {"value": least}]
+    def _grown(self, found: str, least: int, form: str) -> Any:
+        values = [{"value": value} for value in (self._readings, least, form)]
+        arguments = [{"objectId": self._weak_sizes}, *values]
         call = {"objectId": found, "functionDeclaration": _GROWN, "arguments": arguments}
-        answer = self._cdp.send("Runtime.callFunctionOn", call)
-        return str(answer["result"]["objectId"])
+        return self._cdp.send("Runtime.callFunctionOn", call)["result"]
 
     def _call(self, target: str, function: str, by_value: bool = False) -> Any:
         call = {"objectId": target, "functionDeclaration": function, "returnByValue": by_value}
@@ -337,7 +314,6 @@ class Counters:
         self._last_id = self._last_id or int(event["lastSeenObjectId"])
 
     def _request_started(self, request: Request) -> None:
-        self.requests_seen += 1
         self._requests.add(request)
 
     def _request_ended(self, request: Request) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pytest_sentinel.leaks.cohorts import PROBABLE, Growth, survivors
+from pytest_sentinel.leaks.cohorts import PROBABLE, Growth, survivors, swollen
 from pytest_sentinel.leaks.counters import Collection, Counters
 from pytest_sentinel.leaks.heapsnapshot import Snapshot
 from pytest_sentinel.leaks.ownerpath import OwnerPaths
@@ -22,6 +22,7 @@ _LISTENING = re.compile(r"RegisteredEventListener|EventListener")
 _BUFFER = re.compile(r"ArrayBuffer|(Int|Uint|Float|BigInt|BigUint)\d+(Clamped)?Array|DataView")
 _COLLECTION = re.compile(r"Array|Map|Set|WeakMap")
 
+_LEAST_SWELLING = 8  # bytes per iteration
 _ROLES = {"listeners": "event listener", "timer": "timer", "observer": "observer"}
 
 
@@ -42,6 +43,7 @@ class Forensics:
         self._before = b""
         self._after = b""
         self._mark = 0
+        self._swellings: dict[tuple[int, str], float] = {}
 
     def before(self) -> None:
         """Take the first snapshot."""
@@ -55,6 +57,10 @@ class Forensics:
         """Take the second snapshot."""
         self._after = self.counters.snapshot_after_mark()
         self.raw = (self._before, self._after)
+
+    def go_on(self) -> None:
+        """Make the second snapshot the first of another pair of windows."""
+        self._before = self._after
 
     def leaks(
         self, windows: tuple[int, int], collections: Sequence[Collection]
@@ -87,7 +93,31 @@ class Forensics:
                 )
             )
         self._explain(before, after, paths, span)
-        return leaks, len(growths) > len(proven)
+        grown = swollen(before, after, paths, _LEAST_SWELLING * span)
+        rates = {slot: gained / span for slot, (_, gained) in grown.items()}
+        for slot, (node, gained) in grown.items():
+            earlier = self._swellings.get(slot)
+            if earlier is None or not 0.5 <= rates[slot] / earlier <= 2 or leaks:
+                continue
+            leaks.append(
+                Leak(
+                    kind=self._kind_of_content(after, node),
+                    owner=paths.owner_text(node),
+                    retainer_path=tuple(paths.hops(node)),
+                    constructor=after.class_name(node),
+                    per_iteration=Rate(0, round(rates[slot])),
+                    retained_bytes=gained,
+                    location=self._location(node, paths, after, urls),
+                    evidence=f"{earlier:.0f}, then {rates[slot]:.0f} bytes more per iteration",
+                )
+            )
+        self._swellings = rates
+        return leaks, len(growths) > len(proven) or bool(rates)
+
+    def _kind_of_content(self, after: Snapshot, node: int) -> str:
+        if "string" in after.type_name(node):
+            return "string"
+        return "array-buffer" if _BUFFER.search(after.class_name(node)) else "heap"
 
     def _leak(
         self,
@@ -109,7 +139,7 @@ class Forensics:
             constructor=growth.constructor,
             per_iteration=Rate(round(growth.born / span, 2), round(growth.size / span)),
             retained_bytes=growth.size,
-            location=self._location(growth, paths, after, urls),
+            location=self._location(growth.example, paths, after, urls),
             evidence=evidence,
         )
 
@@ -158,19 +188,16 @@ class Forensics:
         ).startswith("<")
 
     def _location(
-        self, growth: Growth, paths: OwnerPaths, after: Snapshot, urls: dict[int, str]
+        self, node: int, paths: OwnerPaths, after: Snapshot, urls: dict[int, str]
     ) -> str | None:
         """Return where the nearest code stands: the leaked closure, or what holds the owner."""
-        way = paths.way(growth.example)
-        for node in reversed(way):
-            place = after.location(node)
+        for step in reversed(paths.way(node)):
+            place = after.location(step)
             if place is not None and place.script_id in urls:
                 return f"{urls[place.script_id] or 'script'}:{place.line}:{place.column}"
         return None
 
-    def _explain(
-        self, before: Snapshot, after: Snapshot, paths: OwnerPaths, span: int
-    ) -> None:
+    def _explain(self, before: Snapshot, after: Snapshot, paths: OwnerPaths, span: int) -> None:
         """Recognise growth of nodes that only the browser's own books hold."""
         born = ~np.isin(after.node_id, before.node_id) & paths.reached & paths.artifact
         class_of, names = after.classes

@@ -8,6 +8,7 @@ the suspicion that a heap snapshot must confirm.
 from __future__ import annotations
 
 import enum
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -48,7 +49,7 @@ def judge_count(name: str, points: Sequence[tuple[int, int]]) -> Growth:
     """
     cycles = [
         (after[1] - before[1], after[0] - before[0])
-        for before, after in zip(points, points[1:], strict=False)
+        for before, after in itertools.pairwise(points)
         if after[0] > before[0]
     ]
     if not cycles:
@@ -70,7 +71,7 @@ def judge_bytes(name: str, points: Sequence[tuple[int, int]], quiet: int) -> Gro
     """Judge a byte counter: FLAT once a window stood still, GROWING if the last two both grew."""
     cycles = [
         (after[1] - before[1], after[0] - before[0])
-        for before, after in zip(points, points[1:], strict=False)
+        for before, after in itertools.pairwise(points)
         if after[0] > before[0]
     ]
     if not cycles:
@@ -108,11 +109,6 @@ def judge(samples: Sequence[Sample], ignored: Sequence[str] = ()) -> list[Growth
             growth = Growth(name, Trend.FLAT, growth.per_iteration, growth.weakest)
         found.append(growth)
     return found
-
-
-def is_steady(rates: Sequence[float]) -> bool:
-    """Tell whether growth kept its pace: every rate above 0 and the last at least half the first."""
-    return bool(rates) and min(rates) > 0 and rates[-1] * 2 >= rates[0]
 
 
 def _rises_throughout(cycles: Sequence[tuple[int, int]], net: int) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -207,6 +207,14 @@ class OwnerPaths:
 
     def _is_scope(self, node: int) -> bool:
         return self.snapshot.name(node).startswith("system / Context")
+
+    def property_label(self, node: int) -> str:
+        """Return the name of the property that holds ``node``, or "" if it is held otherwise."""
+        edge = int(self.parent_edge[node])
+        if edge < 0:
+            return ""
+        kind = self.snapshot.edge_types[self.snapshot.edge_type[edge]]
+        return self.snapshot.edge_label(edge) if kind == "property" else ""
 
     def slot(self, owner: int, nodes: Sequence[int]) -> str:
         """Return the one property or variable of ``owner`` that leads to all ``nodes``, or ""."""

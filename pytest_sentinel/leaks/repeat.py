@@ -41,16 +41,15 @@ WATCHED = (
     "collections",
 )
 
-WARM_UP = 2
-LEAD_IN = 6  # unsampled iterations in which the virtual machine compiles what runs often
+WARM_UP = 8  # the virtual machine compiles what runs often, pages fill their small caches
 CYCLE = 4
 CYCLES = 2  # sampled at least; CYCLES_UNSURE at most
 CYCLES_UNSURE = 5
 WINDOWS = (5, 7)  # coprime, so that noise of any period cannot imitate one object per iteration
 LONG_WINDOWS = (15, 21)
-BURST_SECONDS = 1.3  # spent on further iterations before an accusation, so that caches fill
+BURST_SECONDS = 0.9  # spent on further iterations before an accusation, so that caches fill
 BURST_LEAST, BURST_MOST = 12, 84
-SETTLE_SECONDS = 2.0
+SETTLE_SECONDS = 2.0  # at most, for one sample
 KIND_OF_COUNT = {
     "nodes": "dom",
     "listeners": "listeners",
@@ -136,12 +135,11 @@ class _Check:
         cycle = CYCLE if wanted == "auto" else max(1, wanted // CYCLES)
         self._iterate(WARM_UP)
         self._note()
-        self._iterate(LEAD_IN)
         self._sample()
         for number in range(CYCLES_UNSURE):
             self._iterate(cycle)
             self._sample()
-            if number + 1 >= CYCLES and not self._is_unsure():
+            if self._is_plain_growth() or (number + 1 >= CYCLES and not self._is_unsure()):
                 break
         grown = self._note()
         suspects = self._suspects()
@@ -183,7 +181,8 @@ class _Check:
         if not self.collections:
             return 0
         try:
-            grown = self.counters.note_collections(self.iterations // 4)
+            ran = self.iterations - self.noted[0] if self.noted else 0
+            grown = self.counters.note_collections(max(1, ran // 4))
         except Exception:  # a navigation took the noted sizes with it
             self.collections = False
             return 0
@@ -195,49 +194,59 @@ class _Check:
         self._iterate(min(max(times, BURST_LEAST), BURST_MOST))
 
     def _dig(self, forensics: Any) -> LeakReport:
-        windows = WINDOWS
-        while True:
-            self._rest()
-            self._sample()
-            forensics.before()
-            self._iterate(windows[0])
-            self._sample()
-            forensics.mark()
-            self._iterate(windows[1])
-            self._rest()
-            self._sample()
-            forensics.after()
-            leaks, weak = forensics.leaks(windows, self._note_last())
-            if leaks or not weak or windows == LONG_WINDOWS:
-                break
-            windows = LONG_WINDOWS
+        self._sample()
+        self._wait_for_late_tails()
+        forensics.before()
+        leaks, weak = self._two_windows(forensics, WINDOWS)
+        if weak and not leaks:
+            forensics.go_on()
+            leaks, weak = self._two_windows(forensics, LONG_WINDOWS)
         self.raw = forensics.raw
         self.audit.extend(forensics.findings)
-        leaks = leaks or self._uncovered(forensics)
-        return self._judge(leaks, weak)
+        return self._judge(leaks or self._uncovered(forensics), weak)
 
-    def _note_last(self) -> list[Any]:
-        if not self.collections:
-            return []
-        self._note()
-        return self.counters.grown_collections() if self.collections else []
-
-    def _rest(self) -> None:
-        """Wait until what the last iterations left to be cleaned up late is gone."""
-        deadline = time.monotonic() + self.settle
+    def _two_windows(self, forensics: Any, windows: tuple[int, int]) -> tuple[list[Leak], bool]:
+        self._iterate(windows[0])
         self.counters.settle(self.settle)
-        before, same = self.counters.count(), 0
-        while same < 1 and time.monotonic() < deadline:
+        forensics.mark()
+        self._iterate(windows[1])
+        self._sample()
+        self._wait_for_late_tails()
+        forensics.after()
+        collections: list[Any] = []
+        if self.collections:
+            self._note()
+            if self.collections:
+                collections = self.counters.grown_collections(sum(windows) // 4)
+        leaks, weak = forensics.leaks(windows, collections)
+        return leaks, weak
+
+    def _wait_for_late_tails(self) -> None:
+        """Wait while counters still fall: what an iteration cleans up late is no leak."""
+        deadline = time.monotonic() + self.settle
+        lowest = dict(self.samples[-1].counts)
+        if len(self.samples) > 1 and lowest == dict(self.samples[-2].counts):
+            return
+        while time.monotonic() < deadline:
             self.page.wait_for_timeout(60)
             now = self.counters.count()
-            falls = any(now[name] < before[name] for name in now)
-            same = 0 if falls else same + 1
-            before = now
+            if all(now[name] >= lowest[name] for name in now):
+                break
+            lowest = now
+        if lowest != dict(self.samples[-1].counts):
+            self.samples[-1] = replace(self.samples[-1], counts=lowest)
 
     # ---- judging
 
     def _is_unsure(self) -> bool:
         return any(g.trend is Trend.UNSURE for g in judge(self.samples, self.ignored))
+
+    def _is_plain_growth(self) -> bool:
+        """Tell whether an exact counter rises so clearly that sampling on tells nothing new."""
+        return any(
+            g.trend is Trend.GROWING and g.name in KIND_OF_COUNT
+            for g in judge(self.samples, self.ignored)
+        )
 
     def _suspects(self) -> list[Growth]:
         return [g for g in judge(self.samples, self.ignored) if g.trend is not Trend.FLAT]
@@ -282,12 +291,11 @@ class _Check:
     ) -> LeakReport:
         """Judge by counters alone: exact ones may accuse, bytes only raise a question."""
         self._burst()
-        for window in WINDOWS:
-            self._rest()
-            self._sample()
-            self._iterate(window)
-        self._rest()
         self._sample()
+        for window in WINDOWS:
+            self._iterate(window)
+            self._sample()
+        self._wait_for_late_tails()
         names = {growth.name for growth in suspects}
         growing = [g for g in judge(self.samples[-3:], self.ignored) if g.trend is Trend.GROWING]
         leaks = [

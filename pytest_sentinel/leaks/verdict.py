@@ -7,6 +7,7 @@ Plain frozen values. Nothing here measures or decides; ``growth`` and ``cohorts`
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -185,7 +186,7 @@ def sample_lines(samples: Sequence[Sample]) -> list[str]:
         if len(set(sizes)) == 1:
             flat.append(name)
         else:
-            steps = [_signed_size(new - old) for old, new in zip(sizes, sizes[1:], strict=False)]
+            steps = [_signed_size(new - old) for old, new in itertools.pairwise(sizes)]
             lines.append(_row(name, [format_size(sizes[0]), *steps]))
     if flat:
         lines.append(_row("flat", [", ".join(flat)]))

@@ -17,7 +17,10 @@ _COMPONENTS = """
         current = null;
         owner.child = fiber;
         render(tree, parent, fiber);
-        for (const effect of fiber.effects) { const undo = effect(); if (undo) fiber.cleanups.push(undo); }
+        for (const effect of fiber.effects) {
+          const undo = effect();
+          if (undo) fiber.cleanups.push(undo);
+        }
         return;
       }
       const node = document.createElement(vnode.type);

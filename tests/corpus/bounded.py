@@ -1,4 +1,4 @@
-"""Growth that ends, and noise that is none: every known source of false alarms, with a leaking twin."""
+"""Growth that ends, and noise that is none: the known false alarms, each with a leaking twin."""
 
 from __future__ import annotations
 
@@ -133,7 +133,10 @@ pair(
     """
     const results = [];
     function mix(a, b) { return typeof a === 'string' ? a + b : a * b + (b & 7); }
-    class Vec { constructor(x, y) { this.x = x; this.y = y; } add(o) { return new Vec(this.x + o.x, this.y + o.y); } }
+    class Vec {
+      constructor(x, y) { this.x = x; this.y = y; }
+      add(o) { return new Vec(this.x + o.x, this.y + o.y); }
+    }
     function work() {
       let sum = new Vec(0, 0), n = 0;
       for (let i = 0; i < 3000; i++) { sum = sum.add(new Vec(i, i / 3)); n = mix(n, i); }

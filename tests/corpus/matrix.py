@@ -6,7 +6,12 @@ from tests.corpus.pair import pair
 
 HOLDERS = {
     "array": ("const keep = [];", "keep.push(item)", "keep[0] = item", "keep"),
-    "map": ("const keep = new Map(); let n = 0;", "keep.set(++n, item)", "keep.set(0, item)", "keep"),
+    "map": (
+        "const keep = new Map(); let n = 0;",
+        "keep.set(++n, item)",
+        "keep.set(0, item)",
+        "keep",
+    ),
     "set": ("const keep = new Set();", "keep.add(item)", "keep.clear(); keep.add(item)", "keep"),
     "dictionary": (
         "const keep = window.keep = {}; let n = 0;",
@@ -15,15 +20,19 @@ HOLDERS = {
         "keep",
     ),
     "private-field": (
-        "class Shelf { #keep = []; put(x) { this.#keep.push(x); } "
-        "swap(x) { this.#keep = [x]; } }\nconst shelf = new Shelf();",
+        (
+            "class Shelf { #keep = []; put(x) { this.#keep.push(x); } "
+            "swap(x) { this.#keep = [x]; } }\nconst shelf = new Shelf();"
+        ),
         "shelf.put(item)",
         "shelf.swap(item)",
         "keep",
     ),
     "closure": (
-        "const shelf = (() => { let keep = []; "
-        "return {put: x => keep.push(x), swap: x => { keep = [x]; }}; })();",
+        (
+            "const shelf = (() => { let keep = []; "
+            "return {put: x => keep.push(x), swap: x => { keep = [x]; }}; })();"
+        ),
         "shelf.put(item)",
         "shelf.swap(item)",
         "keep",

@@ -29,13 +29,15 @@ pair(
 pair(
     "message-ports-left-open",
     "native|heap|closure|listeners",
-    r"MessagePort|MessageChannel|port",
+    r"calls\.ports",
     """
+    const calls = {ports: []};
     document.querySelector('#go').addEventListener('click', () => {
       const channel = new MessageChannel();
       const inbox = [];
       channel.port1.onmessage = event => inbox.push(event.data);
-      channel.port2.postMessage('ping'); //!
+      channel.port2.postMessage('ping');
+    -  calls.ports.push(channel.port2);
     +  channel.port1.onmessage = null; channel.port1.close(); channel.port2.close();
     });
     """,
