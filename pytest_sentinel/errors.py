@@ -7,6 +7,8 @@ Each class builds its own message; nothing else in the package composes error pr
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class SentinelError(Exception):
     """Base of everything that means: the machinery failed, not the test."""
@@ -106,6 +108,25 @@ class SentinelFailure(AssertionError):
 
 class SentinelFailures(ExceptionGroup[SentinelFailure]):
     """Raised when a test failed in more than one way at once."""
+
+
+class ResourceLeak(SentinelFailure):
+    """Raised when a test left something open.
+
+    Attributes:
+        leftovers: what, one sentence each, with the line that opened it.
+    """
+
+    status = "LEAKED"
+    letter = "L"
+
+    def __init__(self, leftovers: Sequence[str]) -> None:
+        self.leftovers = tuple(leftovers)
+        rows = "\n  ".join(self.leftovers)
+        super().__init__(
+            f"the test left {len(self.leftovers)} open:\n  {rows}\n"
+            "Close it, or say why it may stay: @pytest.mark.allow_leak(KIND, reason=...)"
+        )
 
 
 class PageLeak(SentinelFailure):

@@ -27,7 +27,10 @@ _SETTINGS = pytest.StashKey[Settings]()
 _HEADER = pytest.StashKey[list[str]]()
 _ENVIRONMENT = pytest.StashKey[dict[str, str | None]]()
 
-MARKERS = ("fresh_browser: give this test a browser that no other test has used",)
+MARKERS = (
+    "fresh_browser: give this test a browser that no other test has used",
+    "allow_leak(kind, *, reason): let this test leave something of this kind open",
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -146,6 +149,12 @@ def pytest_configure(config: pytest.Config) -> None:
     manager.register(fixtures, "sentinel-fixtures")
     if _sync_playwright_is_loaded(manager):
         manager.register(override, "sentinel-override")
+    if settings.leaks != "off" and _runs_tests(config):
+        from pytest_sentinel.resourceguard import ResourceGuard
+
+        guard = ResourceGuard(running, settings.leaks)
+        manager.register(guard, "sentinel-resources")
+        running.guards.append(guard)
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
@@ -179,6 +188,10 @@ def _prepare_browser(config: pytest.Config) -> str:
     choice = prepare(os.environ)
     _header(config).append(f"sentinel: each worker its own browsers; {choice.reason}")
     return choice.reason
+
+
+def _runs_tests(config: pytest.Config) -> bool:
+    return hasattr(config, "workerinput") or not getattr(config.option, "tx", None)
 
 
 def _sync_playwright_is_loaded(manager: pytest.PytestPluginManager) -> bool:

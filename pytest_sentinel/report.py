@@ -11,6 +11,7 @@ from pytest_sentinel.units import MIB, format_duration, format_size
 
 _WIDEST_NAME = 90
 _MOST_CRASHES = 5
+_MOST_LEAKS = 8
 _NOTABLE_GROWTH = 64 * MIB  # any page costs some 40 MiB; that is no appetite
 
 
@@ -33,6 +34,7 @@ def closing_section(digest: Digest, *, worker_limit: int, top: int, record: str)
     """
     yield from _crashes(digest)
     yield from _launch_failures(digest)
+    yield from _leaks(digest)
     yield Row(_browsers(digest))
     yield from _memory(digest, worker_limit)
     if top:
@@ -87,6 +89,15 @@ def _crashes(digest: Digest) -> Iterator[Row]:
 def _launch_failures(digest: Digest) -> Iterator[Row]:
     for cause, count in digest.launch_failures.most_common(2):
         yield Row(f"launch     failed {count} x: {cause}", "bad")
+
+
+def _leaks(digest: Digest) -> Iterator[Row]:
+    for (kind, where), count in digest.leaks.most_common(_MOST_LEAKS):
+        times = f"{count} x " if count > 1 else ""
+        yield Row(f"leaked     {times}{kind} opened at {where}", "bad")
+    hidden = len(digest.leaks) - _MOST_LEAKS
+    if hidden > 0:
+        yield Row(f"           and from {hidden} more places, see the record", "bad")
 
 
 def _memory(digest: Digest, limit: int) -> Iterator[Row]:

@@ -23,6 +23,7 @@ from pytest_sentinel.settings import Settings
 from pytest_sentinel.units import MIB
 
 if TYPE_CHECKING:
+    from pytest_sentinel.leaks.resources import Leftover
     from pytest_sentinel.memory.sampler import Sampler
     from pytest_sentinel.pool.ledger import Statistics
     from pytest_sentinel.pool.worker import WorkerPool
@@ -60,6 +61,7 @@ class Running:
         self._test: Test | None = None
         self._driver_log: Path | None = None
         self.guards: list[Guard] = []
+        self.leaks: list[Leftover] = []
         # Contexts that outlive a test, and the fixture that opened each.
         self._held: list[tuple[int, Any, Any, Any]] = []
 
@@ -76,6 +78,10 @@ class Running:
             self._pool = WorkerPool(self._settings, self._sampler, self._driver_log)
             self._pool.on_launching = self._announce_launch
         return self._pool
+
+    def own_pids(self) -> set[int]:
+        """Return the children of this process that the plugin itself started."""
+        return self._pool.own_pids() if self._pool is not None else set()
 
     def statistics(self) -> Statistics:
         """Return an immutable snapshot of the pool."""
@@ -240,8 +246,9 @@ class Running:
             browsers = self._pool.names_used(test.uses_browser)
         if self._sampler is not None:
             memory = self._sampler.window()
+        leaks, self.leaks = self.leaks, []
         packed = pack(
-            test.attempt, test.started, time.time(), memory, happenings, browsers, test.death
+            test.attempt, test.started, time.time(), memory, happenings, browsers, test.death, leaks
         )
         setattr(report, REPORT_ATTRIBUTE, packed)
         peaks = [packed["memory"].get(name, {}).get("peak") for name in browsers]
@@ -252,6 +259,10 @@ class Running:
             report.user_properties.append(("sentinel_attempts", test.attempt))
         if test.death is not None:
             report.user_properties.append(("sentinel_crash", str(test.death)))
+        if leaks:
+            text = "\n".join(map(str, leaks))
+            report.user_properties.append(("sentinel_leaks", text))
+            report.sections.append(("sentinel: left open", text))
 
     # Beginning and end
 

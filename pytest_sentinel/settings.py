@@ -68,6 +68,15 @@ def _duration(text: str) -> float:
     return seconds
 
 
+def _choice(*words: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text.strip().lower() not in words:
+            raise ValueError(f"is none of {', '.join(words)}")
+        return text.strip().lower()
+
+    return parse
+
+
 def _path(text: str) -> str:
     if not text.strip():
         raise ValueError("is empty")
@@ -163,6 +172,11 @@ OPTIONS: tuple[Option, ...] = (
         ".sentinel",
     ),
     Option(
+        "leaks", _choice("error", "warn", "off"), "warn", "error|warn|off",
+        "what a test left open: fail the test, name it in the closing section, or do not look",
+        "error",
+    ),
+    Option(
         "top", _count(0), "3", "N",
         "how many of the slowest and hungriest tests the closing section names",
         "3",
@@ -184,6 +198,7 @@ class Settings:
     worker_memory: int
     workers_by_memory: bool
     record: str | None
+    leaks: str
     top: int
 
 

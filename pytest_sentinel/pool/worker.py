@@ -125,6 +125,10 @@ class WorkerPool:
         self._install(seat)
         return api
 
+    def own_pids(self) -> set[int]:
+        """Return the processes that this pool started for itself."""
+        return {self._reaper.pid} if self._reaper.pid is not None else set()
+
     def statistics(self) -> Statistics:
         """Return an immutable snapshot of the pool."""
         return self._ledger.statistics()

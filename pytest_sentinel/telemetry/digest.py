@@ -25,6 +25,7 @@ class Digest:
         crashes: attempts under which a browser died.
         worker_crashes: tests under which an xdist worker died.
         launch_failures: launches that failed, by cause.
+        leaks: how many were left open, by kind and the line that opened them.
         peaks: highest sum of one worker's PSS (Python, driver, its browsers), by worker.
     """
 
@@ -40,6 +41,7 @@ class Digest:
     worker_crashes: list[Attempt] = field(default_factory=list)
     launch_failures: Counter[str] = field(default_factory=Counter)
     peaks: dict[str, int] = field(default_factory=dict)
+    leaks: Counter[tuple[str, str]] = field(default_factory=Counter)
     _slowest: list[Attempt] = field(default_factory=list)
     _hungriest: list[Attempt] = field(default_factory=list)
     _crashed: set[str] = field(default_factory=set)
@@ -77,6 +79,7 @@ class Digest:
         self._keep(self._slowest, line, line.seconds)
         if growth(line) > 0:
             self._keep(self._hungriest, line, growth(line))
+        self.leaks.update((leak.kind, leak.where) for leak in line.leaks)
         total = sum(memory.peak or 0 for memory in line.memory.values())
         if total:
             self.peaks[line.worker] = max(self.peaks.get(line.worker, 0), total)

@@ -49,6 +49,22 @@ class Crash(msgspec.Struct, frozen=True, omit_defaults=True):
     log: tuple[str, ...] = ()
 
 
+class Leftover(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Something that a test, or a fixture that ended with it, left open.
+
+    Attributes:
+        kind: context, page, listener, thread ...
+        what: it, in a few words.
+        where: ``file:line in function`` that opened it.
+        closed: whether it was closed for the next test's sake.
+    """
+
+    kind: str
+    what: str
+    where: str
+    closed: bool = False
+
+
 class Run(msgspec.Struct, frozen=True, omit_defaults=True, tag="run", tag_field="kind"):
     """What ran: the first line of a record."""
 
@@ -70,7 +86,8 @@ class Attempt(msgspec.Struct, frozen=True, omit_defaults=True, tag="attempt", ta
         failure: whose fault a bad outcome is: ``product`` or ``infrastructure``.
         attempt: 1 for the first.
         phases: seconds of setup, call and teardown.
-        memory: by process: ``browser:<slot>``, ``worker`` (this Python), ``driver``.
+        memory: by process: the name of a browser, ``worker`` (its Python), ``driver``.
+        leaks: what it left open.
     """
 
     nodeid: str
@@ -84,6 +101,7 @@ class Attempt(msgspec.Struct, frozen=True, omit_defaults=True, tag="attempt", ta
     browsers: tuple[str, ...] = ()
     memory: dict[str, Memory] = {}
     crash: Crash | None = None
+    leaks: tuple[Leftover, ...] = ()
 
     @property
     def seconds(self) -> float:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from pytest_sentinel.telemetry.record import Attempt, BrowserEvent, Crash, Memory
+from pytest_sentinel.telemetry.record import Attempt, BrowserEvent, Crash, Leftover, Memory
 
 
 class _Reading(Protocol):
@@ -51,6 +51,17 @@ class _Happening(Protocol):
     def seconds(self) -> float | None: ...
 
 
+class _Leftover(Protocol):
+    @property
+    def kind(self) -> str: ...
+    @property
+    def what(self) -> str: ...
+    @property
+    def where(self) -> str: ...
+    @property
+    def closed(self) -> bool: ...
+
+
 def pack(
     attempt: int,
     started: float,
@@ -59,6 +70,7 @@ def pack(
     happenings: Iterable[_Happening],
     browsers: Iterable[str],
     death: _Death | None,
+    leaks: Iterable[_Leftover] = (),
 ) -> dict[str, Any]:
     """Return the facts of one attempt as plain types."""
     names = list(browsers)
@@ -79,6 +91,10 @@ def pack(
         "memory": msgspec.to_builtins(memory),
         "crash": msgspec.to_builtins(crash),
         "events": pack_happenings(happenings),
+        "leaks": [
+            {"kind": leak.kind, "what": leak.what, "where": leak.where, "closed": leak.closed}
+            for leak in leaks
+        ],
     }
     return packed
 
@@ -120,6 +136,7 @@ def unpack_attempt(
         browsers=tuple(f"{worker}/{name}" for name in packed["browsers"]),
         memory=msgspec.convert(packed["memory"], dict[str, Memory]),
         crash=msgspec.convert(packed["crash"], Crash | None),
+        leaks=msgspec.convert(packed["leaks"], tuple[Leftover, ...]),
     )
 
 
