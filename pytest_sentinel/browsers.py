@@ -87,7 +87,10 @@ def prepare(environ: MutableMapping[str, str], cache_dir: Path | None = None) ->
         stand_ins = {}
     choice = _describe(expected, stand_ins, laid, memory)
     memory.store()
-    return replace(choice, notes=(*choice.notes, problem)) if problem else choice
+    if not problem:
+        return choice
+    reason = problem if choice.source == "missing" else choice.reason
+    return replace(choice, reason=reason, notes=(*choice.notes, problem))
 
 
 def real_binary(command: Path, names: Collection[str]) -> Path | None:

@@ -100,12 +100,14 @@ class Memory:
             return
         newest = dict(list(self.paths.items())[-_KEPT:])
         kept = {"format": _FORMAT, "paths": newest, "versions": self.versions}
-        with contextlib.suppress(OSError):
-            with tempfile.NamedTemporaryFile(
-                "w", dir=self.file.parent, prefix=_FILE, delete=False
-            ) as file:
-                json.dump(kept, file)
-            os.replace(file.name, self.file)
+        # Written aside first, for others read it at any moment. overlay.py sweeps what a kill left.
+        with (
+            contextlib.suppress(OSError),
+            tempfile.TemporaryDirectory(prefix=".unfinished-", dir=self.file.parent) as aside,
+        ):
+            fresh = Path(aside, _FILE)
+            fresh.write_text(json.dumps(kept))
+            fresh.replace(self.file)
 
 
 def find_driver(environ: Mapping[str, str]) -> Driver | None:

@@ -26,7 +26,7 @@ _MARKER = "INSTALLATION_COMPLETE"
 _NOT_LINKED = frozenset({".links", "__dirlock", _MANIFEST})
 _UNUSED_AFTER = 30 * 86400.0
 _NAME = "registry-"
-_UNFINISHED = ".laying-"
+_UNFINISHED = ".unfinished-"
 
 
 def cache_folders(environ: Mapping[str, str], cache_dir: Path | None) -> Iterator[Path]:
@@ -44,8 +44,8 @@ def cache_folders(environ: Mapping[str, str], cache_dir: Path | None) -> Iterato
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if os.access(folder, os.W_OK):
             yield folder
-    private = Path(tempfile.gettempdir(), f"pytest-sentinel-{os.getuid()}")
     with contextlib.suppress(OSError):
+        private = Path(tempfile.gettempdir(), f"pytest-sentinel-{os.getuid()}")
         private.mkdir(mode=0o700, exist_ok=True)
         status = private.lstat()
         # Anybody can make this name in a shared temporary directory, and what lies in it is run.

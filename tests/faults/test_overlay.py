@@ -18,8 +18,11 @@ PREPARE = """
 import json, os, sys
 from pytest_sentinel import browsers
 choice = browsers.prepare(os.environ)
-print(json.dumps([choice.source, str(choice.overlay), os.environ.get("PLAYWRIGHT_BROWSERS_PATH")]))
+variable = os.environ.get("PLAYWRIGHT_BROWSERS_PATH")
+print(json.dumps([choice.source, str(choice.overlay), variable, "; ".join(choice.notes)]))
 """
+# No file may have a single byte, and no signal says so: as on a full disk.
+FULL_DISK = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))"
 
 
 @pytest.fixture
@@ -33,18 +36,19 @@ def machine(tmp_path: Path) -> dict[str, str]:
         "PATH": str(tmp_path / "bin"),
         "TMPDIR": str(tmp_path / "tmp"),
         "PYTHONPATH": os.pathsep.join(sys.path),
+        **{name: value for name, value in os.environ.items() if name.startswith("COV")},
     }
 
 
-def start(environ: dict[str, str]) -> subprocess.Popen[str]:
+def start(environ: dict[str, str], script: str = PREPARE) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", PREPARE], env=environ, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", script], env=environ, stdout=subprocess.PIPE, text=True
     )
 
 
-def prepare_elsewhere(environ: dict[str, str]) -> list[str]:
+def prepare_elsewhere(environ: dict[str, str], script: str = PREPARE) -> list[str]:
     """Prepare in another process, where nothing of this one is remembered."""
-    with start(environ) as process:
+    with start(environ, script) as process:
         out, _ = process.communicate(timeout=60)
     seen: list[str] = json.loads(out)
     return seen
@@ -66,7 +70,7 @@ def test_concurrent_first_runs_lay_one_overlay(machine: dict[str, str], tmp_path
             seen.append(json.loads(process.communicate(timeout=60)[0]))
 
     assert len({tuple(one) for one in seen}) == 1
-    source, laid, variable = seen[0]
+    source, laid, variable, _ = seen[0]
     assert (source, laid) == ("system", variable)
     assert_whole(Path(laid))
     left = sorted(path.name for path in Path(laid).parent.iterdir())
@@ -97,7 +101,7 @@ def test_a_damaged_overlay_is_laid_anew(machine: dict[str, str], damage: str) ->
 
     assert_whole(laid)
     assert link.readlink().name == "chromium"
-    assert not list(laid.parent.glob(".laying-*"))
+    assert not list(laid.parent.glob(".unfinished-*"))
 
 
 def test_a_vanished_browser_is_not_linked(machine: dict[str, str], tmp_path: Path) -> None:
@@ -111,7 +115,7 @@ def test_a_vanished_browser_is_not_linked(machine: dict[str, str], tmp_path: Pat
     assert overlay.VARIABLE not in machine
 
 
-@pytest.mark.parametrize("content", ["", '{"format": 1, "pa', "[]", '{"format": 1, "paths": 3}'])
+@pytest.mark.parametrize("content", ['{"format": 1, "pa', "[]", '{"format": 1, "paths": 3}'])
 def test_a_spoilt_memory_is_asked_anew(machine: dict[str, str], content: str) -> None:
     """A memory cut off by a full disk or a kill costs a question, not a run."""
     first = browsers.prepare(machine)
@@ -126,7 +130,7 @@ def test_a_home_that_cannot_be_written(machine: dict[str, str], tmp_path: Path) 
     """A home that is no folder sends the overlay to a private temporary folder."""
     machine["HOME"] = "/proc/nobody"
 
-    source, laid, variable = prepare_elsewhere(machine)
+    source, laid, variable, _ = prepare_elsewhere(machine)
 
     private = tmp_path / f"tmp/pytest-sentinel-{os.getuid()}"
     assert (source, Path(laid).parent, variable) == ("system", private, laid)
@@ -150,30 +154,29 @@ def test_a_temporary_folder_of_somebody_else_is_not_trusted(
     else:
         private.touch()
 
-    source, laid, variable = prepare_elsewhere(machine)
+    source, laid, variable, notes = prepare_elsewhere(machine)
 
     assert (source, laid, variable) == ("missing", "None", None)
+    assert "no folder can be written" in notes
     assert not (tmp_path / "theirs").exists() or not list((tmp_path / "theirs").iterdir())
 
 
-def test_why_no_overlay_could_be_laid_is_said(
-    machine: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The choice tells of folders that cannot be written, and the environment stays as it was."""
-    monkeypatch.setattr("tempfile.tempdir", "/proc/nobody")
-    machine["HOME"] = "/proc/nobody"
-    before = dict(machine)
+def test_a_full_disk(machine: dict[str, str], tmp_path: Path) -> None:
+    """Where nothing can be written the choice says so, and nothing half-made is left."""
+    # Coverage, too, would write half a file.
+    unmeasured = {name: value for name, value in machine.items() if not name.startswith("COV")}
 
-    choice = browsers.prepare(machine)
+    source, laid, variable, notes = prepare_elsewhere(unmeasured, script=FULL_DISK + PREPARE)
 
-    assert (choice.source, machine) == ("missing", before)
-    assert any("no folder can be written" in note for note in choice.notes)
+    assert (source, laid, variable) == ("missing", "None", None)
+    assert "no registry could be laid for the browsers of the system" in notes
+    assert list((tmp_path / "home/.cache/pytest-sentinel").iterdir()) == []
 
 
 def test_leftovers_of_killed_runs_are_swept(machine: dict[str, str]) -> None:
     """Overlays that no run has used for a month go when a new one is laid; fresh ones stay."""
     folder = Path(machine["HOME"], ".cache/pytest-sentinel")
-    for name in (".laying-old", "registry-old", ".laying-new", "registry-new"):
+    for name in (".unfinished-old", "registry-old", ".unfinished-new", "registry-new"):
         (folder / name / "inside").mkdir(parents=True)
         if name.endswith("old"):
             os.utime(folder / name, (0, 0))
@@ -182,7 +185,7 @@ def test_leftovers_of_killed_runs_are_swept(machine: dict[str, str]) -> None:
 
     assert laid is not None
     assert sorted(path.name for path in folder.iterdir() if path.is_dir()) == sorted(
-        [".laying-new", "registry-new", laid.name]
+        [".unfinished-new", "registry-new", laid.name]
     )
 
 

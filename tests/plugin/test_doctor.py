@@ -31,6 +31,7 @@ def scratch(tmp_path: Path) -> dict[str, str]:
         "PATH": str(tmp_path / "bin"),
         "TMPDIR": str(tmp_path / "tmp"),
         "PYTHONPATH": str(ROOT),
+        **{name: value for name, value in os.environ.items() if name.startswith("COV")},
     }
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -310,7 +312,15 @@ class TestPrepare:
     ) -> None:
         """A machine without Playwright gets a plain sentence."""
         monkeypatch.setattr("sys.path", [])
-        monkeypatch.delitem(__import__("sys").modules, "playwright", raising=False)
+        monkeypatch.delitem(sys.modules, "playwright", raising=False)
+
+        assert browsers.prepare(machine).reason == "Playwright is not installed"
+
+    def test_a_half_imported_playwright_is_none(
+        self, machine: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A stand-in module without a spec, as test suites make them, is no Playwright."""
+        monkeypatch.setitem(sys.modules, "playwright", types.ModuleType("playwright"))
 
         assert browsers.prepare(machine).reason == "Playwright is not installed"
 
