@@ -81,6 +81,7 @@ class Origins:
         self.files: dict[str, Origin] = {}
         self.sockets: WeakKeyDictionary[Any, Origin] = WeakKeyDictionary()
         self.processes: dict[int, Origin] = {}
+        self.forks = 0
         self.connections: list[Any] = []
         self._count = 0
         self._undo: list[Callable[[], None]] = []
@@ -198,6 +199,9 @@ class Origins:
         return noted
 
     def _on_open(self, event: str, subject: Any) -> None:
+        if event in _FORKS:
+            self.forks += 1
+            return
         if event == "socket.__new__":
             self.sockets[subject] = self.take()
             return
@@ -265,12 +269,13 @@ def _frames() -> Iterator[tuple[CodeType, int]]:
         current, frame = parent, parent.gr_frame
 
 
+_FORKS = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn"}
 _listener: Callable[[str, Any], None] | None = None
 _hooked = False
 
 
 def _listen(listener: Callable[[str, Any], None] | None) -> None:
-    """Hear of every file and socket that Python opens; a hook cannot be removed, only deaf."""
+    """Hear of files, sockets and forks; a hook cannot be removed, only deaf."""
     global _listener, _hooked
     _listener = listener
     if listener is not None and not _hooked:
@@ -286,6 +291,8 @@ def _audit(event: str, args: tuple[Any, ...]) -> None:
             _listener(event, os.path.abspath(args[0]))
     elif event == "socket.__new__":
         _listener(event, args[0])
+    elif event in _FORKS:
+        _listener(event, None)
 
 
 def _is_outside(name: str) -> bool:

@@ -10,9 +10,10 @@ import asyncio
 import gc
 import os
 import re
+import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
@@ -37,9 +38,6 @@ _KINDS = {
 KINDS = (*dict.fromkeys(_KINDS.values()), "route", "binding", "listener", "tracing", "driver")
 KINDS += ("thread", "descriptor", "process", "zombie")
 _CLOSES = ("context", "page", "cdp-session", "request-context", "browser")
-
-
-_NO_HOLDERS = (FrameType, MethodType, CellType)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +68,9 @@ class Before:
 
     number: int
     threads: set[int]
-    children: set[int]
-    descriptors: set[tuple[int, str]]
+    spawns: tuple[int, int]
+    children: frozenset[int]
+    descriptors: frozenset[str]
     tracing: set[int]
 
 
@@ -92,13 +91,18 @@ class Resources:
         self._own_pids = own_pids
         self._seen: Counter[str] = Counter()
         self._known: set[tuple[int, str]] = set()
+        self._child_pids: frozenset[int] = frozenset()
+        self._spawned = (-1, 0)
 
     def look(self) -> Before:
         """Note what is open now."""
+        if self._spawns() != self._spawned:
+            self._child_pids, self._spawned = frozenset(_children()), self._spawns()
         return Before(
             number=self._origins.now,
             threads={id(thread) for thread in threading.enumerate()},
-            children=set(_children()),
+            spawns=self._spawns(),
+            children=self._child_pids,
             descriptors=_descriptors(),
             tracing={id(impl) for impl, _ in self._traced()},
         )
@@ -197,6 +201,8 @@ class Resources:
                 yield _Open("thread", repr(thread.name), origin)
 
     def _processes(self, before: Before) -> Iterator[_Open]:
+        if self._spawns() == before.spawns:
+            return
         ours = self._own_pids()
         for pid in _children():
             if pid in before.children or pid in ours:
@@ -211,11 +217,19 @@ class Resources:
                 yield _Open("zombie", f"pid {pid}, ended but never waited for", origin)
 
     def _files(self, before: Before) -> Iterator[_Open]:
-        for number, target in _descriptors() - before.descriptors:
+        # By number alone: a closed one may come back as another file, but then nothing has grown.
+        for name in _descriptors() - before.descriptors:
+            number, target = int(name), _target(name)
+            if not target:
+                continue  # the listing's own
             origin = self._origins.files.get(target) or self._socket_origin(number)
             key = f"descriptor:{re.sub(r'[0-9]+', '#', target)}"
             if self._accusable(origin, key, (number, target)):
                 yield _Open("descriptor", f"{number} -> {target}", origin)
+
+    def _spawns(self) -> tuple[int, int]:
+        """Return a value that changes when this process may have got a child."""
+        return self._origins.forks, len(_multiprocessing_children())
 
     def _socket_origin(self, number: int) -> Origin | None:
         for socket, origin in self._origins.sockets.items():
@@ -278,10 +292,18 @@ def _is_still_held(impl: Any) -> bool:
     api = getattr(impl, "_pw_api_instance_", None)
     if api is None:
         return False
+    attributes = vars(impl)
     return any(
-        holder is not vars(impl) and not isinstance(holder, _NO_HOLDERS)
+        holder is not attributes and holder is not impl and not _is_frame(holder)
         for holder in gc.get_referrers(api)
     )
+
+
+def _is_frame(holder: object) -> bool:
+    """Tell whether ``holder`` is a frame, the locals of one, or an object's own wrapping."""
+    if isinstance(holder, dict):
+        return any(isinstance(user, FrameType) for user in gc.get_referrers(holder))
+    return isinstance(holder, (FrameType, MethodType, CellType))
 
 
 def _is_gone(impl: Any) -> bool:
@@ -346,10 +368,28 @@ def _command(pid: int) -> str:
     return ""
 
 
-def _descriptors() -> set[tuple[int, str]]:
-    found = set()
-    with suppress(OSError):
-        for name in os.listdir("/proc/self/fd"):
-            with suppress(OSError):
-                found.add((int(name), os.readlink(f"/proc/self/fd/{name}")))
+def _multiprocessing_children() -> Collection[object]:
+    # It forks without saying so to audit hooks; its own list is there once it is imported.
+    module = sys.modules.get("multiprocessing.process")
+    found: Collection[object] = getattr(module, "_children", ())
     return found
+
+
+def _descriptors() -> frozenset[str]:
+    with suppress(OSError):
+        names = set(os.listdir("/proc/self/fd"))
+        # The listing held a descriptor of its own, the lowest free one, and that is gone now.
+        for name in sorted(names, key=int):
+            try:
+                os.fstat(int(name))
+            except OSError:
+                names.discard(name)
+                break
+        return frozenset(names)
+    return frozenset()
+
+
+def _target(name: str) -> str:
+    with suppress(OSError):
+        return os.readlink(f"/proc/self/fd/{name}")
+    return ""
