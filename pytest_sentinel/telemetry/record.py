@@ -10,6 +10,7 @@ moments seconds since the epoch.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 
 import msgspec
@@ -146,7 +147,12 @@ _KINDS = {"run", "attempt", "browser", "end"}
 
 def encode(line: Line) -> bytes:
     """Return ``line`` as JSON with a line end."""
-    return _encoder.encode(line) + b"\n"
+    try:
+        return _encoder.encode(line) + b"\n"
+    except UnicodeEncodeError:
+        # A file's name may hold bytes that are no text; a question mark stands for each.
+        text = json.dumps(msgspec.to_builtins(line), ensure_ascii=False)
+        return text.encode(errors="replace") + b"\n"
 
 
 def decode(rows: Iterable[bytes]) -> Iterator[Line]:
@@ -165,13 +171,15 @@ def decode(rows: Iterable[bytes]) -> Iterator[Line]:
             continue
         try:
             yield _decoder.decode(row)
-        except msgspec.ValidationError as error:
-            if _kind(row) in _KINDS:
+        except ValueError as error:  # no JSON, no text, or not this schema
+            if not _is_foreign(row):
                 damaged = (number, str(error))
-        except msgspec.DecodeError as error:
-            damaged = (number, str(error))
 
 
-def _kind(row: bytes) -> object:
-    found = msgspec.json.decode(row)
-    return found.get("kind") if isinstance(found, dict) else None
+def _is_foreign(row: bytes) -> bool:
+    """Tell whether ``row`` is a whole line of a kind that only a later version knows."""
+    try:
+        found = msgspec.json.decode(row)
+    except ValueError:
+        return False
+    return isinstance(found, dict) and found.get("kind") not in _KINDS
