@@ -94,6 +94,15 @@ class HeapSnapshotError(SentinelError):
         )
 
 
+class NotMeasurable(SentinelError):
+    """Raised when something cannot be measured here; ``what`` it is, and in a few words ``why``."""
+
+    def __init__(self, what: str, why: str) -> None:
+        self.what = what
+        self.why = why
+        super().__init__(f"{what}: {why}")
+
+
 class SentinelFailure(AssertionError):
     """Base of everything that means: the machinery works, the page or the test does not.
 
@@ -142,3 +151,27 @@ class PageLeak(SentinelFailure):
     def __init__(self, message: str, report: object | None = None) -> None:
         self.report = report
         super().__init__(message)
+
+
+class MemoryBudgetExceeded(SentinelFailure):
+    """Raised when a page, a browser or the worker held more memory than a test allows.
+
+    Attributes:
+        promise: the marker or call that set the limit, such as ``limit_page_heap``.
+        findings: each limit that was broken, as reading and limit.
+        details: where the memory was, line by line.
+    """
+
+    status = "MEMORY"
+    letter = "M"
+
+    def __init__(self, promise: str, findings: Sequence[str], details: Sequence[str] = ()) -> None:
+        self.promise = promise
+        self.findings = tuple(findings)
+        self.details = tuple(details)
+        rows = "".join(f"\n  {line}" for line in self.details)
+        super().__init__(f"{promise}: {'; '.join(self.findings)}{rows}")
+
+
+class InconclusiveLeakCheck(UserWarning):
+    """Warns that a leak check could not decide; its text says what disturbed it."""

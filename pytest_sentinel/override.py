@@ -32,7 +32,7 @@ def launch_browser(
         __tracebackhide__ = True
         given = {**browser_type_launch_args, **kwargs}
         if "timeout" not in given:
-            kwargs["timeout"] = running.launch_timeout * 1000
+            kwargs["timeout"] = running.settings.launch_timeout * 1000
         key = launch_key(browser_type.name, given)
         return running.pool().open(key, lambda: launch_browser(**kwargs))
 

@@ -29,6 +29,10 @@ _ENVIRONMENT = pytest.StashKey[dict[str, str | None]]()
 
 MARKERS = (
     "fresh_browser: give this test a browser that no other test has used",
+    (
+        "leak_check(*, iterations, settle, allow): run the test's body again and again, and fail"
+        " if its page keeps something of each run"
+    ),
     "allow_leak(kind, *, reason): let this test leave something of this kind open",
 )
 
@@ -138,7 +142,7 @@ def pytest_configure(config: pytest.Config) -> None:
     elif workerinput.get("controller"):
         _die_with(workerinput["controller"])
 
-    from pytest_sentinel import fixtures, override
+    from pytest_sentinel import fixtures, override, pageleaks
     from pytest_sentinel.running import Running
 
     directory = controlling.directory if controlling is not None else None
@@ -147,6 +151,7 @@ def pytest_configure(config: pytest.Config) -> None:
     running = Running(config, settings, directory, bool(workerinput.get("replacement")))
     manager.register(running, "sentinel-running")
     manager.register(fixtures, "sentinel-fixtures")
+    manager.register(pageleaks, "sentinel-page-leaks")
     if _sync_playwright_is_loaded(manager):
         manager.register(override, "sentinel-override")
     if settings.leaks != "off" and _runs_tests(config):

@@ -48,7 +48,9 @@ def closing_section(digest: Digest, *, worker_limit: int, top: int, record: str)
 def one_line(digest: Digest) -> Row | None:
     """Return the one line that is worth breaking the silence of ``-q``, or None."""
     if digest.worker_crashes or digest.crashes or digest.launch_failures:
-        return Row(f"sentinel: {_browsers(digest).removeprefix('browsers').strip()}", "bad")
+        died = ", ".join(f"worker {line.worker} died" for line in digest.worker_crashes)
+        what = _browsers(digest).removeprefix("browsers").strip()
+        return Row(f"sentinel: {', '.join(filter(None, [what, died]))}", "bad")
     return None
 
 
@@ -63,7 +65,8 @@ def _browsers(digest: Digest) -> str:
     if digest.deferred:
         parts.append(f"{digest.deferred} kept although worn (contexts stayed open)")
     if digest.launch_failures:
-        parts.append(f"{sum(digest.launch_failures.values())} launches failed")
+        failed = sum(digest.launch_failures.values())
+        parts.append(f"{failed} {'launch' if failed == 1 else 'launches'} failed")
     crashes = len(digest.crashes)
     if crashes:
         parts.append(f"{crashes} crashed, {digest.survived} survived")
@@ -94,7 +97,8 @@ def _launch_failures(digest: Digest) -> Iterator[Row]:
 def _leaks(digest: Digest) -> Iterator[Row]:
     for (kind, where), count in digest.leaks.most_common(_MOST_LEAKS):
         times = f"{count} x " if count > 1 else ""
-        yield Row(f"leaked     {times}{kind} opened at {where}", "bad")
+        what = f"page keeps {where}" if kind == "page-leak" else f"{kind} opened at {where}"
+        yield Row(f"leaked     {times}{what}", "bad")
     hidden = len(digest.leaks) - _MOST_LEAKS
     if hidden > 0:
         yield Row(f"           and from {hidden} more places, see the record", "bad")

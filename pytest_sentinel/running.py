@@ -52,10 +52,9 @@ class Running:
         is_replacement: bool = False,
     ) -> None:
         self._config = config
-        self._settings = settings
+        self.settings = settings
         self._log_dir = log_dir
         self._is_replacement = is_replacement
-        self.launch_timeout = settings.launch_timeout
         self._sampler: Sampler | None = None
         self._pool: WorkerPool | None = None
         self._test: Test | None = None
@@ -64,6 +63,11 @@ class Running:
         self.leaks: list[Leftover] = []
         # Contexts that outlive a test, and the fixture that opened each.
         self._held: list[tuple[int, Any, Any, Any]] = []
+
+    @property
+    def directory(self) -> Path | None:
+        """Where this run's files go; None when no record is kept."""
+        return self._log_dir
 
     # The pool, made with the first browser
 
@@ -75,7 +79,7 @@ class Running:
 
             self._sampler = Sampler()
             self._sampler.watch("worker", os.getpid(), recursive=False)
-            self._pool = WorkerPool(self._settings, self._sampler, self._driver_log)
+            self._pool = WorkerPool(self.settings, self._sampler, self._driver_log)
             self._pool.on_launching = self._announce_launch
         return self._pool
 
@@ -152,7 +156,7 @@ class Running:
         again = True
         while again:
             number += 1
-            self._test = Test(item, number, may_retry=number <= self._settings.crash_retries)
+            self._test = Test(item, number, may_retry=number <= self.settings.crash_retries)
             again = attempts.run_phases(self._test, nextitem)
             if again:
                 self._rebuild_held()

@@ -177,6 +177,17 @@ OPTIONS: tuple[Option, ...] = (
         "error",
     ),
     Option(
+        "leak_baseline", _or_off(_path), "off", "FILE",
+        "page leaks that are known: reported, but only new ones fail a test",
+        "leaks.json",
+    ),
+    Option(
+        "leak_baseline_update", parse_bool, "off", "on|off",
+        "add every page leak that is found to the file of --sentinel-leak-baseline",
+        "on",
+        is_switch=True,
+    ),
+    Option(
         "top", _count(0), "3", "N",
         "how many of the slowest and hungriest tests the closing section names",
         "3",
@@ -199,6 +210,8 @@ class Settings:
     workers_by_memory: bool
     record: str | None
     leaks: str
+    leak_baseline: str | None
+    leak_baseline_update: bool
     top: int
 
 

@@ -1,0 +1,148 @@
+"""The pytest edge of page leaks: the fixture ``leaks`` and the marker ``leak_check``.
+
+Runs ``check_leaks``, turns its verdict into a failure or a warning, compares with the baseline of
+known leaks, and keeps the evidence with the run record.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_sentinel.errors import InconclusiveLeakCheck, PageLeak
+from pytest_sentinel.running import Running
+
+if TYPE_CHECKING:
+    from pytest_sentinel.leaks.verdict import LeakReport
+    from pytest_sentinel.leaks.watch import Watch
+
+
+class Leaks:
+    """Leak checks on pages, as a test's promises."""
+
+    def __init__(self, running: Running, nodeid: str, baseline: Path | None, update: bool) -> None:
+        self._running = running
+        self._nodeid = nodeid
+        self._baseline = baseline
+        self._update = update
+
+    def repeat(self, page: Any, scenario: Any, **options: Any) -> LeakReport:
+        """Run ``scenario`` again and again, and fail if the page keeps something of each run.
+
+        Takes the options of ``pytest_sentinel.check_leaks`` and returns its report.
+
+        Raises:
+            PageLeak: the verdict is LEAK, and not all of it is in the baseline.
+        """
+        __tracebackhide__ = True
+        from pytest_sentinel.leaks.repeat import check_leaks
+
+        report = check_leaks(page, scenario, **options)
+        if report.verdict == "INCONCLUSIVE":
+            warnings.warn(InconclusiveLeakCheck(f"{self._nodeid}: {report}"), stacklevel=2)
+        if report.verdict == "LEAK":
+            self._judge(report)
+        return report
+
+    def watch(self, page: Any, expression: str, name: str) -> Watch:
+        """Remember the object that ``expression`` gives now, without keeping it alive.
+
+        ``expect_collected()`` on the result fails with PageLeak while it still lives.
+        """
+        from pytest_sentinel.leaks.watch import watch
+
+        return watch(page, expression, name)
+
+    def _judge(self, report: LeakReport) -> None:
+        __tracebackhide__ = True
+        from pytest_sentinel.leaks.baseline import add_to_baseline, read_baseline
+        from pytest_sentinel.leaks.resources import Leftover
+
+        known = set(read_baseline(self._baseline)) if self._baseline is not None else set()
+        fresh = [leak for leak in report.leaks if leak.fingerprint not in known]
+        if fresh and self._update and self._baseline is not None:
+            add_to_baseline(self._baseline, fresh, self._nodeid)
+            fresh = []
+        for leak in report.leaks:
+            note = "" if leak in fresh else " (known)"
+            where = " ".join(filter(None, (leak.owner or "an unknown owner", leak.location)))
+            what = f"{leak.constructor or leak.kind}{note}"
+            self._running.leaks.append(Leftover("page-leak", what, where))
+        if fresh:
+            evidence = self._keep_evidence(report)
+            kept = f"\n  evidence  {evidence}" if evidence is not None else ""
+            raise PageLeak(f"{report}{kept}", report)
+
+    def _keep_evidence(self, report: LeakReport) -> Path | None:
+        """Write the verdict and its snapshots under the run's directory."""
+        directory = self._running.directory
+        if directory is None:
+            return None
+        slug = re.sub(r"[^\w.-]+", "-", self._nodeid).strip("-")[-80:]
+        folder = directory / "leaks" / slug
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "verdict.json").write_text(json.dumps(report.to_dict(), indent=2) + "\n")
+            for number, raw in enumerate(report.snapshots):
+                with gzip.open(folder / f"{number}.heapsnapshot.gz", "wb", compresslevel=1) as file:
+                    file.write(raw)
+        except OSError as error:
+            warnings.warn(
+                pytest.PytestWarning(f"sentinel: no evidence kept: {error}"), stacklevel=2
+            )
+            return None
+        try:
+            return folder.relative_to(Path.cwd())
+        except ValueError:
+            return folder
+
+
+@pytest.fixture
+def leaks(request: pytest.FixtureRequest) -> Leaks:
+    """Leak checks on a page: ``leaks.repeat(page, scenario)`` and ``leaks.watch(...)``."""
+    return _leaks_for(request.config, request.node.nodeid)
+
+
+def _leaks_for(config: pytest.Config, nodeid: str) -> Leaks:
+    running = config.pluginmanager.getplugin("sentinel-running")
+    settings = running.settings
+    baseline = None
+    if settings.leak_baseline is not None:
+        baseline = config.invocation_params.dir / settings.leak_baseline
+    return Leaks(running, nodeid, baseline, settings.leak_baseline_update)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse ``leak_check`` markers with unknown arguments, or on tests without a page."""
+    for item in items:
+        marker = item.get_closest_marker("leak_check")
+        if marker is None:
+            continue
+        good = "write @pytest.mark.leak_check or @pytest.mark.leak_check(iterations=20)"
+        if marker.args or set(marker.kwargs) - {"iterations", "settle", "allow"}:
+            raise pytest.UsageError(
+                f"{item.nodeid}: leak_check takes iterations, settle and allow only; {good}"
+            )
+        if "page" not in getattr(item, "fixturenames", ()):
+            raise pytest.UsageError(f"{item.nodeid}: leak_check needs the fixture page; {good}")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> object | None:
+    """Run the body of a test that is marked ``leak_check`` as the scenario."""
+    marker = pyfuncitem.get_closest_marker("leak_check")
+    if marker is None:
+        return None
+    names = pyfuncitem._fixtureinfo.argnames
+    arguments = {name: pyfuncitem.funcargs[name] for name in names}
+    checks = _leaks_for(pyfuncitem.config, pyfuncitem.nodeid)
+    function: Callable[..., object] = pyfuncitem.obj
+    checks.repeat(pyfuncitem.funcargs["page"], lambda: function(**arguments), **marker.kwargs)
+    return True
