@@ -18,21 +18,25 @@ def given(name: str, text: str) -> Settings:
     return build({name: (BY_NAME[name].flag, text)})
 
 
-def test_defaults_stand_when_nobody_says_anything() -> None:
-    """Without a word from anybody every setting has its documented default."""
-    assert build() == Settings(
-        crash_retries=1,
-        recycle_after=500,
-        max_browser_age=3600.0,
-        max_browser_memory=GIB,
-        probe_timeout=10.0,
-        launch_timeout=30.0,
-        close_timeout=30.0,
-        worker_memory=512 * MIB,
-        workers_by_memory=False,
-        record=".sentinel",
-        top=3,
-    )
+DEFAULTS = {
+    "crash_retries": 1,
+    "recycle_after": 500,
+    "max_browser_age": 3600.0,
+    "max_browser_memory": GIB,
+    "probe_timeout": 10.0,
+    "launch_timeout": 30.0,
+    "close_timeout": 30.0,
+    "worker_memory": 512 * MIB,
+    "workers_by_memory": False,
+    "record": ".sentinel",
+    "top": 3,
+}
+
+
+@pytest.mark.parametrize(("name", "value"), DEFAULTS.items())
+def test_defaults_stand_when_nobody_says_anything(name: str, value: object) -> None:
+    """Without a word from anybody a setting has its documented default."""
+    assert getattr(build(), name) == value
 
 
 def test_settings_cannot_be_changed() -> None:
