@@ -68,11 +68,12 @@ class Growth:
 def judge(first: int, second: int, undated: int, windows: tuple[int, int]) -> int:
     """Weigh the survivors of two birth windows against one another; 0 means no leak."""
     one, two = windows
-    if first + second == 0:
-        # Native objects carry no birth date: all of them against both windows.
-        if undated >= one + two:
-            return CONFIRMED if undated % (one + two) == 0 else PROBABLE
-        return WEAK if undated >= (one + two) // 3 else 0
+    if undated:
+        # Native objects have no birth date, or lose it with their wrapper: count all of them.
+        total, span = first + second + undated, one + two
+        if total >= span:
+            return PROBABLE if total % span else CONFIRMED
+        return WEAK if total >= span // 3 else 0
     if first >= one and second >= two and first * two == second * one:
         return CONFIRMED
     if first >= 3 and second * one * 4 >= first * two * 3:
@@ -107,9 +108,12 @@ def survivors(
     kept = []
     for growth in found:
         net = growth.born - _gone(growth, before, after, old_paths)
+        strength = growth.strength
+        if growth.undated:
+            strength = min(strength, judge(0, 0, max(net, 1), windows))
         # An owner that only exchanges old entries for new ones does not grow.
-        if net >= _KEPT * growth.born:
-            kept.append(replace(growth, net=net))
+        if strength and (growth.undated or net >= _KEPT * growth.born):
+            kept.append(replace(growth, net=net, strength=strength))
     return sorted(kept, key=lambda g: (-g.strength, -g.size, g.constructor))
 
 
@@ -117,12 +121,11 @@ def _by_owner(
     nodes: Column, born: Column, after: Snapshot, paths: OwnerPaths
 ) -> dict[int, list[int]]:
     """Group nodes under the nearest named object that is older than both windows."""
-    oldest = np.full(born.size, -1, np.int64)
-    for level in paths.levels:
-        above = paths.parent[level]
-        oldest[level] = np.where(above < 0, -1, np.where(born[above], oldest[above], above))
+    above = paths.parent[nodes]
+    while (young := (above >= 0) & born[above]).any():
+        above[young] = paths.parent[above[young]]
     raw: dict[int, list[int]] = defaultdict(list)
-    for node, owner in zip(nodes.tolist(), oldest[nodes].tolist(), strict=True):
+    for node, owner in zip(nodes.tolist(), above.tolist(), strict=True):
         if owner >= 0:
             raw[owner].append(node)
     class_of, _ = after.classes
@@ -163,7 +166,9 @@ def _grown(
     chosen = members[np.isin(class_of[members], strong)]
     # The class nearest to the owner is what the owner's author would call the leaked thing.
     visible = [node for node in chosen.tolist() if not paths.is_plumbing(node)]
-    example = min(visible or chosen.tolist(), key=lambda n: (int(paths.depth[n]), -n))
+    if not visible:
+        return None
+    example = min(visible, key=lambda node: (len(paths.way(node)), -node))
     kind = int(class_of[example])
     first, second, undated = kinds[kind]
     same = chosen[class_of[chosen] == kind]

@@ -130,14 +130,14 @@ class Forensics:
     ) -> Leak:
         kind = self._kind(growth, paths, after)
         evidence = f"{growth.first} of {windows[0]}, then {growth.second} of {windows[1]} survived"
-        if growth.undated and not growth.first:
-            evidence = f"{growth.undated} of {span} survived"
+        if growth.undated:
+            evidence = f"{growth.net} more after {span}"
         return Leak(
             kind=kind,
             owner=self._owner(growth, kind, paths),
             retainer_path=tuple(paths.hops(growth.example)),
             constructor=growth.constructor,
-            per_iteration=Rate(round(growth.born / span, 2), round(growth.size / span)),
+            per_iteration=Rate(round(growth.net / span, 2), round(growth.size / span)),
             retained_bytes=growth.size,
             location=self._location(growth.example, paths, after, urls),
             evidence=evidence,

@@ -18,15 +18,14 @@ from pytest_sentinel.leaks.heapsnapshot import Snapshot
 
 Column = npt.NDArray[Any]
 
-_PROGRAM, _BROWSER, _NEVER = 0, 1, 9
+_PROGRAM, _BROWSER, _LAST, _NEVER = 0, 1, 2, 9
 
 # Objects that grow by being inspected, measured or typed into, not by the page's doing.
 _ARTIFACTS = re.compile(
     r"InjectedScript|UtilityScript|Inspector|NetworkResourcesData|XHRReplayData|DevTools"
-    r"|PerformanceResourceTiming|PerformanceEventTiming|PerformanceLongTask|PerformanceNavigation"
-    r"|LargestContentfulPaint|blink::UndoStack|blink::UndoStep|blink::WindowPerformance::"
+    r"|Performance(?!Mark|Measure|Observer)\w*Timing|PerformanceLong|\w*ContentfulPaint|blink::UndoStack|blink::UndoStep|blink::WindowPerformance::"
     r"|MemoryCache|blink::Resource\b|SpeculationRule|blink::PaintTiming|InteractionTiming"
-    r"|SoftNavigation|LayoutShift|ResponsivenessMetrics"
+    r"|SoftNavigation|LayoutShift|ResponsivenessMetrics|VisibilityStateEntry"
 )
 # Names of the browser's own plumbing: they link things that have names, and have none to show.
 _PLUMBING = re.compile(
@@ -34,6 +33,10 @@ _PLUMBING = re.compile(
     r"|V8\w+(Callback|Function|NonNull|Handler|Listener|Constructor)\b|V8FrameCallback"
     r"|\(|cppgc|std::|InternalNode|ScriptState|PropertyArray|JSArrayBufferData|ScheduledAction"
 )
+
+
+_SCOPES = ("HTMLDocument", "XMLDocument", "Document", "ShadowRoot", "DocumentFragment")
+_LEAVES = ("Text", "Comment", "CDATASection")
 
 
 class OwnerPaths:
@@ -49,6 +52,12 @@ class OwnerPaths:
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
         count = len(snapshot)
+        self._source = np.repeat(np.arange(count), np.diff(snapshot.first_edge))
+        class_of, names = snapshot.classes
+        native = snapshot.node_type == snapshot.type_index("native")
+        dom = [n.startswith("<") or n in _LEAVES or n in _SCOPES for n in names]
+        self._in_dom = np.array(dom, np.bool_)[class_of] & native
+        self._is_scope_of_dom = np.array([n in _SCOPES for n in names], np.bool_)[class_of] & native
         self.parent = np.full(count, -1, np.int64)
         self.parent_edge = np.full(count, -1, np.int64)
         self.depth = np.full(count, -1, np.int32)
@@ -57,13 +66,13 @@ class OwnerPaths:
         self._grow()
         self.reached = self.depth >= 0
         self.artifact = self._artifacts()
+        self._hang_under_dom_parents()
 
     # ---- building
 
     def _edge_worth(self) -> Column:
         snapshot = self.snapshot
-        counts = np.diff(snapshot.first_edge)
-        source = np.repeat(np.arange(counts.size), counts)
+        source = self._source
         source_type = snapshot.node_type[source]
         target_type = snapshot.node_type[snapshot.edge_to]
         worth = np.full(snapshot.edge_to.size, _PROGRAM, np.uint8)
@@ -73,6 +82,11 @@ class OwnerPaths:
         from_browser = (source_type == native) & (snapshot.edge_type != prop)
         worth[from_browser | (source_type == synthetic)] = _BROWSER
         worth[snapshot.edge_type == hidden_edge] = _BROWSER
+        class_of, names = snapshot.classes
+        blink = np.array([name.startswith("blink::") for name in names], np.bool_)[class_of]
+        # Layout, id maps and the like point at nodes of the document; they do not own them.
+        child = self._in_dom & ~self._is_scope_of_dom
+        worth[(blink & (snapshot.node_type == native))[source] & child[snapshot.edge_to]] = _LAST
         internal = snapshot.edge_type == snapshot.edge_type_index("internal")
         to_native = (target_type == native) & internal
         worth[to_native] = _BROWSER
@@ -124,25 +138,21 @@ class OwnerPaths:
         seeds = self._seeds()
         self.depth[seeds] = 1
         self.depth[0] = 0
-        reached = [np.array([0]), seeds]
-        self.levels.extend(level for level in reached if level.size)
-        fresh = self._spread([seeds], _PROGRAM)
-        pending = [np.array([0]), seeds, *fresh]
+        self.levels += [np.array([0]), seeds]
+        pending = [np.array([0]), seeds, *self._spread(seeds)]
         while pending:
-            crossed = self._expand(np.concatenate(pending), _BROWSER)
-            if not crossed.size:
-                break
-            self.levels.append(crossed)
-            pending = [crossed, *self._spread([crossed], _PROGRAM)]
+            while pending:
+                crossed = self._expand(np.concatenate(pending), _BROWSER)
+                pending = [crossed, *self._spread(crossed)] if crossed.size else []
+            crossed = self._expand(np.flatnonzero(self.depth >= 0), _LAST)
+            pending = [crossed, *self._spread(crossed)] if crossed.size else []
 
-    def _spread(self, start: list[Column], worth: int) -> list[Column]:
-        frontier = np.concatenate(start)
+    def _spread(self, frontier: Column) -> list[Column]:
         fresh = []
         while frontier.size:
-            frontier = self._expand(frontier, worth)
+            frontier = self._expand(frontier, _PROGRAM)
             if frontier.size:
                 fresh.append(frontier)
-                self.levels.append(frontier)
         return fresh
 
     def _expand(self, nodes: Column, worth: int) -> Column:
@@ -165,6 +175,8 @@ class OwnerPaths:
         self.parent[found] = source[place]
         self.parent_edge[found] = edges[place]
         self.depth[found] = self.depth[source[place]] + 1
+        if found.size:
+            self.levels.append(found)
         return found
 
     def _artifacts(self) -> Column:
@@ -177,6 +189,28 @@ class OwnerPaths:
             has_parent = parents >= 0
             result[level[has_parent]] |= result[parents[has_parent]]
         return result
+
+    def _hang_under_dom_parents(self) -> None:
+        """Let a node that was reached through a sibling hang under the parent of both.
+
+        Blink links a parent to its first child only. The tree scope and then the parent are
+        neighbours among a node's edges; edges have no names to tell them by.
+        """
+        snapshot = self.snapshot
+        in_dom, is_scope, source = self._in_dom, self._is_scope_of_dom, self._source
+        element = snapshot.edge_type == snapshot.edge_type_index("element")
+        target = snapshot.edge_to
+        pairs = np.flatnonzero(element & in_dom[source] & is_scope[target])
+        pairs = pairs[pairs + 1 < target.size]
+        pairs = pairs[(source[pairs + 1] == source[pairs]) & in_dom[target[pairs + 1]]]
+        child, first = np.unique(source[pairs], return_index=True)
+        dom_parent = np.full(len(snapshot), -1, np.int64)
+        dom_parent[child] = target[pairs[first] + 1]
+        above = self.parent[child]
+        siblings = (above >= 0) & (dom_parent[above] == dom_parent[child])
+        moved = child[siblings & self.reached[dom_parent[child]]]
+        self.parent[moved] = dom_parent[moved]
+        self.parent_edge[moved] = -1
 
     # ---- asking
 
@@ -280,7 +314,7 @@ class OwnerPaths:
         if name.startswith("Window") and snapshot.type_name(node) == "native":
             return "window"
         if edge < 0:
-            return ""
+            return name if self.parent[node] >= 0 else ""
         kind, label = snapshot.edge_types[snapshot.edge_type[edge]], snapshot.edge_label(edge)
         if kind == "property":
             if label.startswith("<symbol"):
