@@ -57,7 +57,9 @@ def running_larder(
     """
     deadline = time.monotonic() + timeout
     database, log = directory / "larder.sqlite3", directory / "larder.log"
-    inherited = {name: value for name, value in os.environ.items() if name[:7] != "LARDER_"}
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith("LARDER_")
+    }
     command = [sys.executable, "-m", "tests.larder", "--port", "0"]
     command += ["--database", f"sqlite:///{database}"]
     with (
