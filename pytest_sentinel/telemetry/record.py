@@ -75,7 +75,7 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True, tag="run", tag_field=
     workers: int = 0
     browser: str = ""
     versions: dict[str, str] = {}
-    settings: dict[str, str | int | float | None] = {}
+    settings: dict[str, str | int | float | bool | None] = {}
 
 
 class Attempt(msgspec.Struct, frozen=True, omit_defaults=True, tag="attempt", tag_field="kind"):
