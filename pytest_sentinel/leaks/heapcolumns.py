@@ -18,6 +18,7 @@ Column = npt.NDArray[Any]
 Integers = npt.NDArray[np.int64]
 
 _STRING_SCAN: Final = 8 * 1024 * 1024
+_NARROW_OFFSETS: Final = 2**32
 _LOW_NIBBLES: Final = np.uint64(0x0F0F0F0F0F0F0F0F)
 _BYTE_PAIRS: Final = np.uint64(0x00FF00FF00FF00FF)
 _WORD_PAIRS: Final = np.uint64(0x0000FFFF0000FFFF)
@@ -104,7 +105,7 @@ class Table:
         self._columns = {name: np.empty(count or 0, kind) for name, kind in wanted.items()}
         self._pieces: dict[str, list[Column]] = {name: [] for name in wanted}
         self._places = [(fields.index(name), name, offsets.get(name, 1)) for name in wanted]
-        self._limits = {name: int(np.iinfo(kind).max) for name, kind in wanted.items()}
+        self._limits = {name: np.iinfo(kind) for name, kind in wanted.items()}
         self._rest = np.empty(0, np.int64)
 
     def add(self, numbers: Integers) -> None:
@@ -123,7 +124,8 @@ class Table:
         grid = numbers[: rows * self.width].reshape(rows, self.width)
         for place, name, width in self._places:
             values = grid[:, place] if width == 1 else grid[:, place] // width
-            if int(values.max(initial=0)) > self._limits[name] or int(values.min(initial=0)) < 0:
+            limits = self._limits[name]
+            if values.max(initial=0) > limits.max or values.min(initial=0) < limits.min:
                 raise ValueError(f"a {name} is out of range")
             if self.count is None:
                 self._pieces[name].append(values.astype(self._columns[name].dtype))
@@ -198,7 +200,7 @@ def _string_starts(raw: bytes | bytearray) -> Column:
         found.append(quotes[0 if opening else 1 :: 2] + 1)
         opening ^= bool(quotes.size % 2)
     starts = np.concatenate(found)
-    return starts.astype(np.uint32) if letters.size < 2**32 else starts
+    return starts.astype(np.uint32) if letters.size < _NARROW_OFFSETS else starts
 
 
 def _is_escaped(raw: bytes | bytearray, quote: int) -> bool:

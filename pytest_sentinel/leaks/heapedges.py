@@ -38,7 +38,7 @@ def node_kinds(snapshot: Snapshot) -> Column:
     )
     if _NATIVE_CONTEXT in names:
         by_class[names.index(_NATIVE_CONTEXT)] = INTERNAL
-    kinds = by_type[snapshot.node_type]
+    kinds: Column = by_type[snapshot.node_type]
     # Older V8 files its own natives under "hidden".
     for kind in ("native", "hidden"):
         chosen = np.flatnonzero(snapshot.node_type == snapshot.type_index(kind))
@@ -57,7 +57,7 @@ def edge_worth(snapshot: Snapshot, kinds: Column) -> Column:
     keys *= 32
     keys += snapshot.edge_type * np.uint8(4)
     keys += kinds[snapshot.edge_to]
-    worth = table.ravel()[keys]
+    worth: Column = table.ravel()[keys]
     for edge_type, name in (("property", "__proto__"), ("internal", "cppgc_object")):
         index = snapshot.strings.index_of(name)
         if index is not None:
@@ -93,4 +93,6 @@ def _held_by_weak_maps(snapshot: Snapshot) -> Nodes:
     table_of[strings.indexes_at(offsets)] = tables
     edges = np.flatnonzero(snapshot.edge_type == snapshot.edge_type_index("internal"))
     edges = edges[table_of[snapshot.edge_name[edges]] != 0]
-    return edges[snapshot.node_id[snapshot.holders(edges)] == table_of[snapshot.edge_name[edges]]]
+    holder_ids = snapshot.node_id[snapshot.holders(edges)]
+    held: Nodes = edges[holder_ids == table_of[snapshot.edge_name[edges]]]
+    return held

@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import gzip
 import os
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,24 +54,6 @@ class Tally:
     name: str
     count: int
     size: int
-
-
-@dataclass(frozen=True, slots=True)
-class ClassDelta:
-    """What became of one class between two snapshots; counts are nodes, sizes bytes.
-
-    Attributes:
-        survivors: nodes of the second snapshot whose id was in the first.
-        born: nodes of the second snapshot whose id was not.
-    """
-
-    name: str
-    count: int
-    count_delta: int
-    size: int
-    size_delta: int
-    survivors: int
-    born: int
 
 
 class Snapshot:
@@ -286,17 +269,26 @@ class Snapshot:
         return ""
 
     def _check(self) -> None:
-        edges = int(self.first_edge[-1])
-        for column, limit, what in (
-            (self.edge_to, len(self), "an edge points behind the last node"),
-            (self.node_name, len(self.strings), "a name is not among the strings"),
-            (self.node_type, len(self.node_types), "a node has an unknown type"),
-            (self.edge_type, len(self.edge_types), "an edge has an unknown type"),
+        if not len(self):
+            raise HeapSnapshotError(self.source, "it has no nodes")
+        numbered = [self.edge_type_index(kind) for kind in _NUMBERED_EDGES]
+        named = ~np.isin(self.edge_type, numbered)
+        names = len(self.strings)
+        for largest, limit, what in (
+            (self.node_type.max(), len(self.node_types), "a node has an unknown type"),
+            (self.edge_type.max(initial=0), len(self.edge_types), "an edge has an unknown type"),
+            (self.node_name.max(), names, "a name is not among the strings"),
+            (self.edge_name.max(initial=0, where=named), names, "a name is not among the strings"),
+            (self.edge_to.max(initial=0), len(self), "an edge points behind the last node"),
         ):
-            if int(column.max(initial=0)) >= max(limit, 1):
-                raise HeapSnapshotError(self.source, what)
-        if edges != self.edge_to.size or not len(self):
-            raise HeapSnapshotError(self.source, f"its nodes claim {edges} edges, not those it has")
+            if int(largest) >= limit:
+                raise HeapSnapshotError(self.source, f"it is damaged: {what}")
+        claimed = int(self.first_edge[-1])
+        if claimed != self.edge_to.size:
+            raise HeapSnapshotError(
+                self.source,
+                f"it is damaged: its nodes claim {claimed} edges, {self.edge_to.size} are there",
+            )
 
 
 def class_name(kind: str, name: str) -> str:
@@ -313,45 +305,6 @@ def class_name(kind: str, name: str) -> str:
     return named.get(kind, f"({kind})")
 
 
-def diff(before: Snapshot, after: Snapshot) -> list[ClassDelta]:
-    """Compare two snapshots class by class, the one that gained most bytes first.
-
-    Counts and sizes may be compared between any two snapshots; survivors and born mean something
-    only when both were taken in one CDP session, which alone keeps the ids (see ``same_ids``).
-    """
-    class_before, names_before = before.classes
-    class_after, names_after = after.classes
-    survives = np.isin(after.node_id, before.node_id)
-    size_before = np.bincount(class_before, before.self_size, len(names_before))
-    count_before = np.bincount(class_before, minlength=len(names_before))
-    size_after = np.bincount(class_after, after.self_size, len(names_after))
-    count_after = np.bincount(class_after, minlength=len(names_after))
-    survivors = np.bincount(class_after[survives], minlength=len(names_after))
-    place_before = {name: place for place, name in enumerate(names_before)}
-    place_after = {name: place for place, name in enumerate(names_after)}
-    deltas = []
-    for name in dict.fromkeys((*names_after, *names_before)):
-        old, new = place_before.get(name), place_after.get(name)
-        old_count = 0 if old is None else int(count_before[old])
-        old_size = 0 if old is None else int(size_before[old])
-        new_count = 0 if new is None else int(count_after[new])
-        new_size = 0 if new is None else int(size_after[new])
-        kept = 0 if new is None else int(survivors[new])
-        if old_count or new_count:
-            deltas.append(
-                ClassDelta(
-                    name=name,
-                    count=new_count,
-                    count_delta=new_count - old_count,
-                    size=new_size,
-                    size_delta=new_size - old_size,
-                    survivors=kept,
-                    born=new_count - kept,
-                )
-            )
-    return sorted(deltas, key=lambda d: (-d.size_delta, -d.count_delta, d.name))
-
-
 def _enumeration(meta: dict[str, Any], table: str, place: int) -> tuple[str, ...]:
     names = meta[table][place]
     return tuple(str(name) for name in names)
@@ -363,7 +316,10 @@ def _read(path: Path, progress: Callable[[int, int], None] | None) -> Iterator[b
         packed = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
         file.seek(0)
         text = gzip.GzipFile(fileobj=file) if packed else file
-        while chunk := text.read(_CHUNK):
-            yield chunk
-            if progress is not None:
-                progress(file.tell(), total)
+        try:
+            while chunk := text.read(_CHUNK):
+                yield chunk
+                if progress is not None:
+                    progress(file.tell(), total)
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise HeapSnapshotError(str(path), f"it is cut short or damaged: {error}") from error
