@@ -13,8 +13,12 @@ setup:
 	@.ci/setup
 
 demo: setup
-	@$(BIN)/sentinel doctor
 	$(BIN)/python -m pytest tests/e2e -n 2
+	@echo; echo 'Does the kitchen of the shop keep anything of a recipe that was opened and closed?'
+	$(BIN)/python -m pytest tests/demo -q
+	@echo; echo 'The same with a leak planted in its JavaScript:'
+	@LARDER_FAULTS=leak:kitchen $(BIN)/python -m pytest tests/demo --tb=short; \
+	  test $$? = 1 && echo 'demo: found and named, as it should be'
 
 lint: setup
 	$(BIN)/ruff check .

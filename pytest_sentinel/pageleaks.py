@@ -85,8 +85,9 @@ class Leaks:
         directory = self._running.directory
         if directory is None:
             return None
-        slug = re.sub(r"[^\w.-]+", "-", self._nodeid).strip("-")[-80:]
-        folder = directory / "leaks" / slug
+        name = re.sub(r"[^\w.-]+", "-", self._nodeid.rpartition("::")[2]).strip("-")[:60]
+        # Two tests of one name, or two checks in one test, must not overwrite each other.
+        folder = directory / "leaks" / f"{name}-{report.leaks[0].fingerprint[:6]}"
         try:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "verdict.json").write_text(json.dumps(report.to_dict(), indent=2) + "\n")

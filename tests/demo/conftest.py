@@ -1,5 +1,24 @@
-"""The demonstration uses the fixtures of the end-to-end tests."""
+"""The demonstration's larder: that of the end-to-end tests, with the faults it is told to have."""
 
-from tests.e2e.conftest import base_url, larder
+from __future__ import annotations
 
-__all__ = ["base_url", "larder"]
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.larder.process import Larder, running_larder
+
+
+@pytest.fixture(scope="session")
+def larder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Larder]:
+    """A larder with the faults that LARDER_FAULTS names."""
+    faults = {"LARDER_FAULTS": os.environ.get("LARDER_FAULTS", "")}
+    with running_larder(tmp_path_factory.mktemp("larder"), faults) as larder:
+        yield larder
+
+
+@pytest.fixture(scope="session")
+def base_url(larder: Larder) -> str:
+    """Where ``page.goto("/kitchen")`` goes."""
+    return larder.url
