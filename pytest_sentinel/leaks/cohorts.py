@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ Column = npt.NDArray[Any]
 CONFIRMED, PROBABLE, WEAK = 3, 2, 1
 
 # Machinery of V8 that grows while code warms up; no page can leak it by itself.
+_FEWEST = 3  # survivors that are worth a question
 _KEPT = 0.7  # of the survivors must be net growth
 _PARTS = 16  # a string or buffer has no more edges than this
 _STORES = ("system / JSArrayBufferData", "ArrayBuffer", "SharedArrayBuffer")
@@ -38,7 +39,7 @@ class Growth:
         owner: index of the owner in the later snapshot.
         example: index of one survivor it holds.
         constructor: class of the survivors nearest to the owner.
-        first, second: survivors born in each window; ``undated`` ones have no birth id.
+        first, second: survivors born in each window.
         net: how many more of the class the owner holds than before.
         slot: the owner's property that leads to them, if it is one and the same.
         size: bytes of all survivors under the owner.
@@ -51,29 +52,16 @@ class Growth:
     constructor: str
     first: int
     second: int
-    undated: int
     net: int
     size: int
     strength: int
     slot: str
     nodes: Column = field(repr=False)
-    classes: Mapping[str, int] = field(default_factory=dict)
-
-    @property
-    def born(self) -> int:
-        """Count the survivors of the leaked class, dated or not."""
-        return self.first + self.second + self.undated
 
 
-def judge(first: int, second: int, undated: int, windows: tuple[int, int]) -> int:
+def judge(first: int, second: int, windows: tuple[int, int]) -> int:
     """Weigh the survivors of two birth windows against one another; 0 means no leak."""
     one, two = windows
-    if undated:
-        # Native objects have no birth date, or lose it with their wrapper: count all of them.
-        total, span = first + second + undated, one + two
-        if total >= span:
-            return PROBABLE if total % span else CONFIRMED
-        return WEAK if total >= span // 3 else 0
     if first >= one and second >= two and first * two == second * one:
         return CONFIRMED
     if first >= 3 and second * one * 4 >= first * two * 3:
@@ -83,38 +71,30 @@ def judge(first: int, second: int, undated: int, windows: tuple[int, int]) -> in
 
 def survivors(
     before: Snapshot,
+    between: Snapshot,
     after: Snapshot,
-    mark: int,
     windows: tuple[int, int],
     paths: OwnerPaths,
 ) -> list[Growth]:
-    """Return every owner that grew between the snapshots, the strongest and largest first."""
-    born = ~np.isin(after.node_id, before.node_id)
-    wanted = born & paths.reached & ~paths.artifact
+    """Return every owner that grew over both windows, the strongest and largest first."""
+    old = np.isin(after.node_id, before.node_id)
+    window = np.where(old, 0, np.where(np.isin(after.node_id, between.node_id), 1, 2))
+    wanted = ~old & paths.reached & ~paths.artifact
     for name in _MACHINERY:
         wanted &= after.node_type != after.type_index(name)
-    nodes = np.flatnonzero(wanted)
-    groups = _by_owner(nodes, born, after, paths)
-    dated = (after.node_id & 1) == 1
-    window = np.where(dated, np.where(after.node_id > mark, 2, 1), 0)
-    found = [
-        growth
-        for owner, members in groups.items()
-        if (growth := _grown(owner, np.array(members), window, after, paths, windows))
-    ]
-    if not found:
-        return []
-    old_paths = OwnerPaths(before)
-    kept = []
-    for growth in found:
-        net = growth.born - _gone(growth, before, after, old_paths)
-        strength = growth.strength
-        if growth.undated:
-            strength = min(strength, judge(0, 0, max(net, 1), windows))
-        # An owner that only exchanges old entries for new ones does not grow.
-        if strength and (growth.undated or net >= _KEPT * growth.born):
-            kept.append(replace(growth, net=net, strength=strength))
-    return sorted(kept, key=lambda g: (-g.strength, -g.size, g.constructor))
+    groups = _by_owner(np.flatnonzero(wanted), ~old, after, paths)
+    old_paths: list[OwnerPaths] = []
+    found = []
+    for owner, members in groups.items():
+        if len(members) < _FEWEST:
+            continue
+        if not old_paths:
+            old_paths.append(OwnerPaths(before))
+        gone = _gone(owner, before, after, old_paths[0])
+        growth = _grown(owner, np.array(members), window, gone, after, paths, windows)
+        if growth is not None:
+            found.append(growth)
+    return sorted(found, key=lambda g: (-g.strength, -g.size, g.constructor))
 
 
 def _by_owner(
@@ -145,59 +125,64 @@ def _grown(
     owner: int,
     members: Column,
     window: Column,
+    gone: Mapping[str, int],
     after: Snapshot,
     paths: OwnerPaths,
     windows: tuple[int, int],
 ) -> Growth | None:
     class_of, names = after.classes
-    kinds: dict[int, tuple[int, int, int]] = {}
-    for kind in np.unique(class_of[members]).tolist():
-        born_in = window[members[class_of[members] == kind]]
-        kinds[kind] = (
-            int((born_in == 1).sum()),
-            int((born_in == 2).sum()),
-            int((born_in == 0).sum()),
-        )
-    strengths = {kind: judge(*counts, windows) for kind, counts in kinds.items()}
-    best = max(strengths.values())
+    shown = [node for node in members.tolist() if not paths.is_plumbing(node)]
+    counts: dict[int, list[int]] = {}
+    for node in shown:
+        counts.setdefault(int(class_of[node]), [0, 0])[int(window[node]) - 1] += 1
+    strengths, nets = {}, {}
+    for kind, (first, second) in counts.items():
+        net = first + second - gone.get(names[kind], 0)
+        strength = judge(first, second, windows)
+        if net < _KEPT * (first + second):
+            # An owner that exchanges old entries for new ones does not grow. But a node of the
+            # document is given a new id when its wrapper dies, and only the sum is to be trusted.
+            span = sum(windows)
+            strength = PROBABLE if _is_document_node(names[kind]) and net >= span else 0
+        strengths[kind], nets[kind] = strength, net
+    best = max(strengths.values(), default=0)
     if not best:
         return None
-    strong = [kind for kind, strength in strengths.items() if strength == best]
-    chosen = members[np.isin(class_of[members], strong)]
+    strong = {kind for kind, strength in strengths.items() if strength == best}
+    chosen = np.array([node for node in shown if int(class_of[node]) in strong])
     # The class nearest to the owner is what the owner's author would call the leaked thing.
-    visible = [node for node in chosen.tolist() if not paths.is_plumbing(node)]
-    if not visible:
-        return None
-    example = min(visible, key=lambda node: (len(paths.way(node)), -node))
+    example = min(chosen.tolist(), key=lambda node: (len(paths.way(node)), -node))
     kind = int(class_of[example])
-    first, second, undated = kinds[kind]
-    same = chosen[class_of[chosen] == kind]
+    first, second = counts[kind]
     return Growth(
         owner=owner,
         example=example,
         constructor=names[kind],
         first=first,
         second=second,
-        undated=undated,
-        net=0,
-        size=int(after.self_size[chosen].sum()),
+        net=nets[kind],
+        size=int(after.self_size[members].sum()),
         strength=best,
-        slot=paths.slot(owner, same.tolist()),
+        slot=paths.slot(owner, chosen[class_of[chosen] == kind].tolist()),
         nodes=chosen,
-        classes={names[kind]: sum(counts) for kind, counts in kinds.items()},
     )
 
 
-def _gone(growth: Growth, before: Snapshot, after: Snapshot, old_paths: OwnerPaths) -> int:
-    """Count objects of the leaked class that the owner held before and that are no more."""
-    owner = before.index_of(int(after.node_id[growth.owner]))
+def _is_document_node(name: str) -> bool:
+    return name.startswith("<") or name in ("Text", "Comment")
+
+
+def _gone(
+    owner: int, before: Snapshot, after: Snapshot, old_paths: OwnerPaths
+) -> Mapping[str, int]:
+    """Count by class what the owner held before and that is no more."""
+    held_by = before.index_of(int(after.node_id[owner]))
+    if held_by is None:
+        return {}
+    lost = old_paths.under(held_by) & ~np.isin(before.node_id, after.node_id)
     class_of, names = before.classes
-    if owner is None or growth.constructor not in names:
-        return 0
-    kind = names.index(growth.constructor)
-    lost = np.flatnonzero((class_of == kind) & old_paths.reached)
-    lost = lost[~np.isin(before.node_id[lost], after.node_id)]
-    return sum(owner in old_paths.way(node) for node in lost.tolist())
+    counts = np.bincount(class_of[lost], minlength=len(names))
+    return {names[kind]: int(counts[kind]) for kind in np.flatnonzero(counts).tolist()}
 
 
 def swollen(

@@ -6,6 +6,7 @@ forget every object id, and with them who was born when.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -85,6 +86,27 @@ _GROWN = """function (sizes, readings, least, form) {
 }"""
 
 
+# The browser process keeps what an object URL names, where no snapshot shows it. This keeps the
+# URLs that were not revoked in the page's own heap, under a name that reads well in a path.
+OBJECT_URLS = "objectURLs"
+_LEDGER = """(() => {
+  const create = URL.createObjectURL, revoke = URL.revokeObjectURL;
+  const objectURLs = Object.create(null);
+  function createObjectURL(source) {
+    const url = create.call(URL, source);
+    objectURLs[url] = url;
+    return url;
+  }
+  function revokeObjectURL(url) { delete objectURLs[url]; return revoke.call(URL, url); }
+  URL.createObjectURL = createObjectURL;
+  URL.revokeObjectURL = revokeObjectURL;
+  return () => {
+    if (URL.createObjectURL === createObjectURL) URL.createObjectURL = create;
+    if (URL.revokeObjectURL === revokeObjectURL) URL.revokeObjectURL = revoke;
+  };
+})()"""
+
+
 class CountersUnavailable(Exception):
     """Raised when this browser has no CDP; says which browser it is."""
 
@@ -112,7 +134,6 @@ class Counters:
             raise CountersUnavailable(f"not available on {name}") from error
         self._world: int | None = None
         self._chunks: list[str] = []
-        self._last_id = 0
         self._scripts: dict[int, str] = {}
         self._weak_sizes: str | None = None
         self._readings = 0
@@ -120,23 +141,24 @@ class Counters:
         self.origin = 0.0
         self.rules = 0
         self._cdp.on("HeapProfiler.addHeapSnapshotChunk", self._keep_chunk)
-        self._cdp.on("HeapProfiler.lastSeenObjectId", self._keep_last_id)
         self._cdp.on("Debugger.scriptParsed", self._keep_script)
         self.page.on("request", self._request_started)
         self.page.on("requestfinished", self._request_ended)
         self.page.on("requestfailed", self._request_ended)
         for domain in ("Performance", "HeapProfiler"):
             self._cdp.send(f"{domain}.enable")
+        ledger = self._cdp.send("Runtime.evaluate", {"expression": _LEDGER})["result"]
+        self._end_ledger = ledger.get("objectId")
 
     def close(self) -> None:
         """Detach from the page and drop every object the session held there."""
         self.page.remove_listener("request", self._request_started)
         self.page.remove_listener("requestfinished", self._request_ended)
         self.page.remove_listener("requestfailed", self._request_ended)
-        try:
+        with contextlib.suppress(PlaywrightError):  # the document may be another by now
+            self._call(str(self._end_ledger), "function () { this() }")
+        with contextlib.suppress(PlaywrightError):  # the page, and the session with it, may be gone
             self._cdp.detach()
-        except PlaywrightError:
-            pass  # the page is gone, and the session with it
 
     def read(self, iterations: int, cap: float) -> Sample:
         """Quieten the page, collect garbage and read every counter; wait at most ``cap`` s."""
@@ -178,21 +200,11 @@ class Counters:
 
     def snapshot(self) -> bytes:
         """Return a V8 heap snapshot as the bytes of a ``.heapsnapshot`` file."""
-        return self._photograph("HeapProfiler.takeHeapSnapshot")
-
-    def mark(self) -> int:
-        """Give every live object an id; whatever is born later gets a higher one than this."""
-        self._last_id = 0
-        self._cdp.send("HeapProfiler.startTrackingHeapObjects")
-        # V8 gives the ids at once, and says which was the last at its next tick, 50 ms later.
-        deadline = time.monotonic() + 5
-        while not self._last_id and time.monotonic() < deadline:
-            self.page.wait_for_timeout(5)
-        return self._last_id
-
-    def snapshot_after_mark(self) -> bytes:
-        """Return a snapshot like :meth:`snapshot`, and end what :meth:`mark` started."""
-        return self._photograph("HeapProfiler.stopTrackingHeapObjects")
+        self._chunks.clear()
+        self._cdp.send("HeapProfiler.takeHeapSnapshot", {"reportProgress": False})
+        data = "".join(self._chunks).encode()
+        self._chunks.clear()
+        return data
 
     def note_collections(self, least: int = 1) -> int:
         """Note the size of every array, map, set and plain object.
@@ -264,13 +276,6 @@ class Counters:
                 return answer["result"].get("value")
         raise AssertionError("unreachable")
 
-    def _photograph(self, method: str) -> bytes:
-        self._chunks.clear()
-        self._cdp.send(method, {"reportProgress": False})
-        data = "".join(self._chunks).encode()
-        self._chunks.clear()
-        return data
-
     def _query_objects(self) -> str:
         root = self._cdp.send("Runtime.evaluate", {"expression": "Object.prototype"})
         prototype = root["result"]["objectId"]
@@ -309,9 +314,6 @@ class Counters:
 
     def _keep_script(self, event: dict[str, Any]) -> None:
         self._scripts[int(event["scriptId"])] = event["url"]
-
-    def _keep_last_id(self, event: dict[str, Any]) -> None:
-        self._last_id = self._last_id or int(event["lastSeenObjectId"])
 
     def _request_started(self, request: Request) -> None:
         self._requests.add(request)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pytest_sentinel.leaks.cohorts import PROBABLE, Growth, survivors, swollen
-from pytest_sentinel.leaks.counters import Collection, Counters
+from pytest_sentinel.leaks.counters import OBJECT_URLS, Collection, Counters
 from pytest_sentinel.leaks.heapsnapshot import Snapshot
 from pytest_sentinel.leaks.ownerpath import OwnerPaths
 from pytest_sentinel.leaks.verdict import Finding, Leak, Rate
@@ -40,40 +40,28 @@ class Forensics:
         self.raw: tuple[bytes, ...] = ()
         self.findings: list[Finding] = []
         self.explained: set[str] = set()
-        self._before = b""
-        self._after = b""
-        self._mark = 0
+        self._taken: list[tuple[bytes, Snapshot]] = []
         self._swellings: dict[tuple[int, str], float] = {}
 
-    def before(self) -> None:
-        """Take the first snapshot."""
-        self._before = self.counters.snapshot()
-
-    def mark(self) -> None:
-        """Divide what is born from here on from what was born since the first snapshot."""
-        self._mark = self.counters.mark()
-
-    def after(self) -> None:
-        """Take the second snapshot."""
-        self._after = self.counters.snapshot_after_mark()
-        self.raw = (self._before, self._after)
-
-    def go_on(self) -> None:
-        """Make the second snapshot the first of another pair of windows."""
-        self._before = self._after
+    def take(self) -> None:
+        """Take a snapshot: before, between and after the two windows of iterations."""
+        data = self.counters.snapshot()
+        self._taken = [*self._taken[-2:], (data, Snapshot.from_chunks([data]))]
+        self.raw = (self._taken[0][0], data)
 
     def leaks(
         self, windows: tuple[int, int], collections: Sequence[Collection]
     ) -> tuple[list[Leak], bool]:
         """Return the proven leaks, worst first, and whether something weaker was seen."""
-        before = Snapshot.from_chunks([self._before])
-        after = Snapshot.from_chunks([self._after])
-        paths = OwnerPaths(after)
-        growths = survivors(before, after, self._mark, windows, paths)
+        before, between, after = (snapshot for _, snapshot in self._taken)
+        paths = OwnerPaths(after, before)
+        growths = survivors(before, between, after, windows, paths)
         proven = [growth for growth in growths if growth.strength >= PROBABLE]
         urls = self.counters.script_urls() if proven or collections else {}
         span = sum(windows)
         leaks = [self._leak(growth, paths, after, windows, span, urls) for growth in proven]
+        # What the page's author can name comes first; the browser's own objects follow from it.
+        leaks.sort(key=lambda leak: (leak.kind == "native", not leak.owner))
         known = {growth.owner for growth in proven}
         for collection in collections:
             node = after.index_of(collection.heap_id)
@@ -130,8 +118,6 @@ class Forensics:
     ) -> Leak:
         kind = self._kind(growth, paths, after)
         evidence = f"{growth.first} of {windows[0]}, then {growth.second} of {windows[1]} survived"
-        if growth.undated:
-            evidence = f"{growth.net} more after {span}"
         return Leak(
             kind=kind,
             owner=self._owner(growth, kind, paths),
@@ -156,6 +142,8 @@ class Forensics:
 
     def _kind(self, growth: Growth, paths: OwnerPaths, after: Snapshot) -> str:
         example, owner = growth.example, growth.owner
+        if growth.slot == OBJECT_URLS or paths.hops(example)[-2:-1] == [OBJECT_URLS]:
+            return "blob-url"
         if paths.class_between(example, owner, _OBSERVER):
             return "observer"
         if paths.class_between(example, owner, _TIMER):

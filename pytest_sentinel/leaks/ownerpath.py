@@ -29,7 +29,7 @@ _ARTIFACTS = re.compile(
 )
 # Names of the browser's own plumbing: they link things that have names, and have none to show.
 _PLUMBING = re.compile(
-    r"blink::|system / (?!Context)|EventListener$|RegisteredEventListener|EventListenerMap"
+    r"blink::|gin::|system / (?!Context)|EventListener$|RegisteredEventListener|EventListenerMap"
     r"|V8\w+(Callback|Function|NonNull|Handler|Listener|Constructor)\b|V8FrameCallback"
     r"|\(|cppgc|std::|InternalNode|ScriptState|PropertyArray|JSArrayBufferData|ScheduledAction"
 )
@@ -49,14 +49,15 @@ class OwnerPaths:
         artifact: which of those are the browser's own books.
     """
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: Snapshot, earlier: Snapshot | None = None) -> None:
         self.snapshot = snapshot
+        self._earlier = earlier
         count = len(snapshot)
         self._source = np.repeat(np.arange(count), np.diff(snapshot.first_edge))
         class_of, names = snapshot.classes
         native = snapshot.node_type == snapshot.type_index("native")
-        dom = [n.startswith("<") or n in _LEAVES or n in _SCOPES for n in names]
-        self._in_dom = np.array(dom, np.bool_)[class_of] & native
+        in_dom = [n.startswith("<") or n in _LEAVES or n in _SCOPES for n in names]
+        self._in_dom = np.array(in_dom, np.bool_)[class_of] & native
         self._is_scope_of_dom = np.array([n in _SCOPES for n in names], np.bool_)[class_of] & native
         self.parent = np.full(count, -1, np.int64)
         self.parent_edge = np.full(count, -1, np.int64)
@@ -132,7 +133,11 @@ class OwnerPaths:
             for kind, name in enumerate(names)
             if name.startswith("Window [JSGlobalObject]") or name == "system / ScriptContextTable"
         ]
-        return np.flatnonzero(np.isin(class_of, wanted))
+        seeds = np.flatnonzero(np.isin(class_of, wanted))
+        if self._earlier is None:
+            return seeds
+        # The global object of a frame that came later is held by somebody, and may be leaked.
+        return seeds[np.isin(snapshot.node_id[seeds], self._earlier.node_id)]
 
     def _grow(self) -> None:
         seeds = self._seeds()
@@ -223,6 +228,18 @@ class OwnerPaths:
             node = int(self.parent[node])
         return tuple(reversed(nodes))
 
+    def under(self, node: int) -> Column:
+        """Return which nodes hang under ``node`` in the tree."""
+        mask = np.zeros(self.parent.size, np.bool_)
+        mask[node] = True
+        # Twice, because a node of the document may have been hung under a later one.
+        for level in (*self.levels, *self.levels):
+            above = self.parent[level]
+            mask[level] |= (above >= 0) & mask[above]
+        mask[node] = False
+        return mask
+
+    @functools.cache  # noqa: B019  a handful of nodes of one snapshot
     def is_plumbing(self, node: int) -> bool:
         """Tell whether a node has no name of its own to show."""
         kind = self.snapshot.type_name(node)

@@ -196,10 +196,9 @@ class _Check:
     def _dig(self, forensics: Any) -> LeakReport:
         self._sample()
         self._wait_for_late_tails()
-        forensics.before()
+        forensics.take()
         leaks, weak = self._two_windows(forensics, WINDOWS)
         if weak and not leaks:
-            forensics.go_on()
             leaks, weak = self._two_windows(forensics, LONG_WINDOWS)
         self.raw = forensics.raw
         self.audit.extend(forensics.findings)
@@ -207,12 +206,12 @@ class _Check:
 
     def _two_windows(self, forensics: Any, windows: tuple[int, int]) -> tuple[list[Leak], bool]:
         self._iterate(windows[0])
-        self.counters.settle(self.settle)
-        forensics.mark()
+        self._sample()
+        forensics.take()
         self._iterate(windows[1])
         self._sample()
         self._wait_for_late_tails()
-        forensics.after()
+        forensics.take()
         collections: list[Any] = []
         if self.collections:
             self._note()
