@@ -245,9 +245,8 @@ class Running:
         happenings: list[Any] = []
         browsers: list[str] = []
         if self._pool is not None:
-            self._pool.end_test(used=test.uses_browser, passed=test.passed)
+            browsers = self._pool.end_test(used=test.uses_browser, passed=test.passed)
             happenings = self._pool.take_happenings()
-            browsers = self._pool.names_used(test.uses_browser)
         if self._sampler is not None:
             memory = self._sampler.window()
         leaks, self.leaks = self.leaks, []

@@ -93,6 +93,7 @@ class WorkerPool:
         )
         self._reaper = Reaper()
         self._seats: dict[int, Seat] = {}
+        self._closed: list[Seat] = []  # by their holder, during the running test
         self._locals: dict[str, LocalBrowser] = {}
         self._happenings: list[Happening] = []
         self._can_swap = True
@@ -149,7 +150,6 @@ class WorkerPool:
             playwright.sync_api.Error: a browser is gone and its successor did not launch.
         """
         for seat in list(self._seats.values()):
-            seat.used = False
             self.examine(seat.number)
             self._attend(seat, fresh=fresh)
         self._sampler.mark()
@@ -181,25 +181,31 @@ class WorkerPool:
     def deaths(self, *, thoroughly: bool = False) -> list[Death]:
         """Return how each browser that is dead right now died; see ``examine``."""
         found = [self.examine(number, thoroughly=thoroughly) for number in list(self._seats)]
+        found += [seat.death() for seat in self._closed]
         return [death for death in found if death is not None]
 
-    def end_test(self, *, used: bool, passed: bool) -> None:
-        """Book the test that just ended on the seats it used."""
+    def end_test(self, *, used: bool, passed: bool) -> list[str]:
+        """Book the test that just ended on the seats it used, and return their browsers.
+
+        The last test of a run ends with its browsers closed already; they are its browsers still.
+        """
         windows = self._sampler.window()
-        for seat in self._seats.values():
+        names = []
+        for seat in [*self._seats.values(), *self._closed]:
             window = windows.get(seat.name)
             if window is not None and window.peak is not None:
                 self._ledger.measured(seat.number, window.peak.pss)
-            if (used or seat.used) and seat.death() is None:
-                self._ledger.served(seat.number, passed)
-
-    def names_used(self, by_fixture: bool) -> list[str]:
-        """Return the browsers that the running test used: all of them, if by a fixture."""
-        return [seat.name for seat in self._seats.values() if seat.used or by_fixture]
+            if used or seat.used:
+                names.append(seat.name)
+                if seat.death() is None:
+                    self._ledger.served(seat.number, passed)
+            seat.used = False
+        self._closed.clear()
+        return names
 
     def was_used(self) -> bool:
         """Tell whether the running test opened a context on any browser."""
-        return any(seat.used for seat in self._seats.values())
+        return any(seat.used for seat in [*self._seats.values(), *self._closed])
 
     def dead_slots(self) -> set[int]:
         """Return the slots whose browser is dead and not replaced yet."""
@@ -319,12 +325,14 @@ class WorkerPool:
     def _closed_by_holder(
         self, seat: Seat, original: Callable[..., None], kwargs: dict[str, Any]
     ) -> None:
+        self.examine(seat.number)  # one that died first did not end by being closed
         self._ledger.close_asked(seat.number)
         try:
             seat.local.close(original, **kwargs)
         finally:
             self._gone(seat.name)
-            self._seats.pop(seat.number, None)
+            if self._seats.pop(seat.number, None) is not None:
+                self._closed.append(seat)
 
     def _act(self, actions: list[Action], seat: Seat) -> None:
         for action in actions:
