@@ -30,15 +30,17 @@ _PHASES = {
 
 @dataclass(slots=True)
 class Test:
-    __test__ = False  # not a test class, whatever its name says
     """The attempt that runs now.
 
     Attributes:
         attempt: 1 for the first.
         may_retry: whether a repeat is allowed if the browser dies under it.
+        earlier: how a browser died under an attempt before this one.
         death: how a browser died under it.
         retry: it is lost to that death, and will be repeated.
     """
+
+    __test__ = False  # not a test class, whatever its name says
 
     item: pytest.Item
     attempt: int
@@ -46,6 +48,7 @@ class Test:
     uses_browser: bool = False
     may_retry: bool = False
     passed: bool = False
+    earlier: Death | None = None
     death: Death | None = None
     retry: bool = False
 

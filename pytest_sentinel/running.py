@@ -152,13 +152,14 @@ class Running:
         if not attempts.is_ours(item):
             return None
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+        test: Test | None = None
         number = 0
-        again = True
-        while again:
+        while test is None or test.retry:
             number += 1
-            self._test = Test(item, number, may_retry=number <= self.settings.crash_retries)
-            again = attempts.run_phases(self._test, nextitem)
-            if again:
+            may_retry = number <= self.settings.crash_retries
+            earlier = test.death if test is not None else None
+            test = self._test = Test(item, number, may_retry=may_retry, earlier=earlier)
+            if attempts.run_phases(test, nextitem):
                 self._rebuild_held()
         item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
         return True
@@ -260,8 +261,10 @@ class Running:
             report.user_properties.append(("sentinel_browser_peak_mib", round(peak / MIB)))
         if test.attempt > 1:
             report.user_properties.append(("sentinel_attempts", test.attempt))
-        if test.death is not None:
-            report.user_properties.append(("sentinel_crash", str(test.death)))
+        # A lost attempt sends no teardown report; the one that replaced it says why it was lost.
+        death = test.death or test.earlier
+        if death is not None:
+            report.user_properties.append(("sentinel_crash", str(death)))
         if leaks:
             text = "\n".join(map(str, leaks))
             report.user_properties.append(("sentinel_leaks", text))
