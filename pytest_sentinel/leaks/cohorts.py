@@ -140,10 +140,10 @@ def _grown(
         net = first + second - gone.get(names[kind], 0)
         strength = judge(first, second, windows)
         if net < _KEPT * (first + second):
-            # An owner that exchanges old entries for new ones does not grow. But a node of the
-            # document is given a new id when its wrapper dies, and only the sum is to be trusted.
-            span = sum(windows)
-            strength = PROBABLE if _is_document_node(names[kind]) and net >= span else 0
+            strength = 0  # an owner that exchanges old entries for new ones does not grow
+        if _is_document_node(names[kind]) and net >= sum(windows):
+            # It is given a new id when its wrapper dies, so that only the sum is to be trusted.
+            strength = max(strength, PROBABLE)
         strengths[kind], nets[kind] = strength, net
     best = max(strengths.values(), default=0)
     if not best:

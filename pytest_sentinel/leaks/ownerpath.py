@@ -56,8 +56,8 @@ class OwnerPaths:
         self._source = np.repeat(np.arange(count), np.diff(snapshot.first_edge))
         class_of, names = snapshot.classes
         native = snapshot.node_type == snapshot.type_index("native")
-        in_dom = [n.startswith("<") or n in _LEAVES or n in _SCOPES for n in names]
-        self._in_dom = np.array(in_dom, np.bool_)[class_of] & native
+        names_in_dom = [n.startswith("<") or n in _LEAVES or n in _SCOPES for n in names]
+        self._in_dom = np.array(names_in_dom, np.bool_)[class_of] & native
         self._is_scope_of_dom = np.array([n in _SCOPES for n in names], np.bool_)[class_of] & native
         self.parent = np.full(count, -1, np.int64)
         self.parent_edge = np.full(count, -1, np.int64)
@@ -83,8 +83,8 @@ class OwnerPaths:
         from_browser = (source_type == native) & (snapshot.edge_type != prop)
         worth[from_browser | (source_type == synthetic)] = _BROWSER
         worth[snapshot.edge_type == hidden_edge] = _BROWSER
-        class_of, names = snapshot.classes
-        blink = np.array([name.startswith("blink::") for name in names], np.bool_)[class_of]
+        class_of, class_names = snapshot.classes
+        blink = np.array([name.startswith("blink::") for name in class_names], np.bool_)[class_of]
         # Layout, id maps and the like point at nodes of the document; they do not own them.
         child = self._in_dom & ~self._is_scope_of_dom
         worth[(blink & (snapshot.node_type == native))[source] & child[snapshot.edge_to]] = _LAST
@@ -95,27 +95,20 @@ class OwnerPaths:
             found = snapshot.strings.index_of(name)
             if found is not None:
                 worth[(snapshot.edge_name == found) & (snapshot.edge_type == prop)] = _BROWSER
-        for kind in ("code", "object shape", "hidden"):
-            value = snapshot.type_index(kind)
-            if kind != "hidden":
-                worth[(source_type == value) | (target_type == value)] = _NEVER
-            else:
-                worth[(source_type == value) | (target_type == value)] = _BROWSER
+        for kind, value in (("hidden", _BROWSER), ("code", _NEVER), ("object shape", _NEVER)):
+            index = snapshot.type_index(kind)
+            worth[(source_type == index) | (target_type == index)] = value
         worth[snapshot.edge_type == snapshot.edge_type_index("weak")] = _NEVER
         worth[snapshot.edge_type == snapshot.edge_type_index("shortcut")] = _BROWSER
-        ephemeron = self._ephemeron_names()
+        ephemeron = self._names_with(b" pair in WeakMap (table @")
         if ephemeron.size:
             pairs = internal & np.isin(snapshot.edge_name, ephemeron)
             array = snapshot.type_index("array")
             worth[pairs] = _BROWSER
             worth[pairs & (source_type == array)] = _NEVER
-        for text in ("DevTools console",):
-            names = self._names_with(f"/ {text}".encode())
-            worth[internal & np.isin(snapshot.edge_name, names)] = _NEVER
+        held_by_test = self._names_with(b"/ DevTools console")
+        worth[internal & np.isin(snapshot.edge_name, held_by_test)] = _NEVER
         return worth
-
-    def _ephemeron_names(self) -> Column:
-        return self._names_with(b" pair in WeakMap (table @")
 
     def _names_with(self, needle: bytes) -> Column:
         strings = self.snapshot.strings
@@ -202,6 +195,7 @@ class OwnerPaths:
         neighbours among a node's edges; edges have no names to tell them by.
         """
         snapshot = self.snapshot
+        native = snapshot.node_type == snapshot.type_index("native")
         in_dom, is_scope, source = self._in_dom, self._is_scope_of_dom, self._source
         element = snapshot.edge_type == snapshot.edge_type_index("element")
         target = snapshot.edge_to
@@ -211,11 +205,19 @@ class OwnerPaths:
         child, first = np.unique(source[pairs], return_index=True)
         dom_parent = np.full(len(snapshot), -1, np.int64)
         dom_parent[child] = target[pairs[first] + 1]
+        child = child[self.reached[child] & self.reached[dom_parent[child]]]
         above = self.parent[child]
         siblings = (above >= 0) & (dom_parent[above] == dom_parent[child])
-        moved = child[siblings & self.reached[dom_parent[child]]]
+        strangers = (above >= 0) & native[above] & ~in_dom[above]
+        rest = [n for n in child[strangers].tolist() if not self._leads_to(n, int(dom_parent[n]))]
+        moved = np.concatenate([child[siblings], np.array(rest, np.int64)])
         self.parent[moved] = dom_parent[moved]
         self.parent_edge[moved] = -1
+
+    def _leads_to(self, ancestor: int, node: int) -> bool:
+        while node >= 0 and node != ancestor:
+            node = int(self.parent[node])
+        return node == ancestor
 
     # ---- asking
 

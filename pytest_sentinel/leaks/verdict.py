@@ -156,15 +156,12 @@ class LeakReport:
     def __str__(self) -> str:
         head = f"{self.verdict}  {self.reason}".rstrip()
         lines = [f"{head}  ({self.iterations} iterations, {self.seconds:.1f} s)"]
-        for leak in self.leaks[:SHOWN_LEAKS]:
-            lines.append(_indent(str(leak)))
+        lines.extend(_indent(str(leak)) for leak in self.leaks[:SHOWN_LEAKS])
         if len(self.leaks) > SHOWN_LEAKS:
             lines.append(f"  and {len(self.leaks) - SHOWN_LEAKS} more")
-        for leak in self.allowed:
-            lines.append(f"  allowed     {leak.owner or leak.kind}")
+        lines.extend(f"  allowed     {leak.owner or leak.kind}" for leak in self.allowed)
         lines.extend(f"  {line}" for line in sample_lines(self.samples))
-        for finding in self.audit:
-            lines.append(f"  audit       {finding.text}{' (doubt)' if finding.doubt else ''}")
+        lines.extend(f"  audit       {finding.text}" for finding in self.audit)
         return "\n".join(lines)
 
 
