@@ -1,6 +1,6 @@
 """The `sentinel` command: options in, exit code out.
 
-Each subcommand's work lives in a module of its own, which is imported only when it is asked for.
+Each subcommand's work lives in a module of its own; what that needs is imported when it runs.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from rich.console import Console
 
 from pytest_sentinel import __version__
 from pytest_sentinel.errors import SentinelError
+from pytest_sentinel.heapcommand import heap
 
 
 @click.group(
@@ -65,6 +66,9 @@ def install_browser(*, engine: str, system: bool) -> None:
         click.echo(work.install(engine, os.environ, click.echo, system=system))
     except SentinelError as error:
         raise click.ClickException(str(error)) from error
+
+
+main.add_command(heap)
 
 
 if __name__ == "__main__":

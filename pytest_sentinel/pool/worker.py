@@ -142,17 +142,19 @@ class WorkerPool:
             for context in seat.api.contexts:
                 yield seat.number, context
 
-    def begin_test(self, *, fresh: bool) -> None:
-        """Replace what died or is worn, before a test that uses browsers.
+    def begin_test(self, *, fresh: bool = False, renew: bool = True) -> None:
+        """Replace what died, and what is worn if ``renew``, before a test.
 
         Raises:
             BreakerOpen: a browser is gone and may not be launched now.
             playwright.sync_api.Error: a browser is gone and its successor did not launch.
         """
-        for seat in list(self._seats.values()):
-            self.examine(seat.number)
-            self._attend(seat, fresh=fresh)
-        self._sampler.mark()
+        try:
+            for seat in list(self._seats.values()):
+                if self.examine(seat.number) is not None or renew:
+                    self._attend(seat, fresh=fresh)
+        finally:
+            self._sampler.mark()
 
     def examine(self, number: int, *, thoroughly: bool = False) -> Death | None:
         """Return how a seat's browser died, if it did since it was last replaced.
