@@ -34,6 +34,12 @@ MARKERS = (
         " if its page keeps something of each run"
     ),
     "allow_leak(kind, *, reason): let this test leave something of this kind open",
+    (
+        "limit_browser_memory(limit, growth=None): fail if the browser's processes hold more than"
+        " this at their peak, or grow by more; PSS"
+    ),
+    "limit_page_heap(limit): fail if an open page holds more at the end, garbage collected",
+    "limit_worker_memory(limit): fail if this Python process holds more at its peak; PSS",
 )
 
 
@@ -142,7 +148,8 @@ def pytest_configure(config: pytest.Config) -> None:
     elif workerinput.get("controller"):
         _die_with(workerinput["controller"])
 
-    from pytest_sentinel import fixtures, override, pageleaks
+    from pytest_sentinel import fixtures, memoryfixture, override, pageleaks
+    from pytest_sentinel.memorymarkers import MemoryMarkers
     from pytest_sentinel.running import Running
 
     directory = controlling.directory if controlling is not None else None
@@ -152,6 +159,10 @@ def pytest_configure(config: pytest.Config) -> None:
     manager.register(running, "sentinel-running")
     manager.register(fixtures, "sentinel-fixtures")
     manager.register(pageleaks, "sentinel-page-leaks")
+    manager.register(memoryfixture, "sentinel-memory")
+    markers = MemoryMarkers(running)
+    manager.register(markers, "sentinel-memory-markers")
+    running.guards.append(markers)
     if _sync_playwright_is_loaded(manager):
         manager.register(override, "sentinel-override")
     if settings.leaks != "off" and _runs_tests(config):

@@ -74,14 +74,20 @@ class Running:
     def pool(self) -> WorkerPool:
         """Return the pool of this process; the first call makes it."""
         if self._pool is None:
-            from pytest_sentinel.memory.sampler import Sampler
             from pytest_sentinel.pool.worker import WorkerPool
+
+            self._pool = WorkerPool(self.settings, self.sampler(), self._driver_log)
+            self._pool.on_launching = self._announce_launch
+        return self._pool
+
+    def sampler(self) -> Sampler:
+        """Return what watches the memory of this process; the first call starts it."""
+        if self._sampler is None:
+            from pytest_sentinel.memory.sampler import Sampler
 
             self._sampler = Sampler()
             self._sampler.watch("worker", os.getpid(), recursive=False)
-            self._pool = WorkerPool(self.settings, self._sampler, self._driver_log)
-            self._pool.on_launching = self._announce_launch
-        return self._pool
+        return self._sampler
 
     def own_pids(self) -> set[int]:
         """Return the children of this process that the plugin itself started."""
@@ -184,14 +190,17 @@ class Running:
             # Another plugin runs the protocol, and repeats tests as it sees fit.
             test = self._test = Test(item, getattr(item, "execution_count", 1) or 1)
         test.uses_browser = "browser" in getattr(item, "fixturenames", ())
-        if not test.uses_browser:
-            if self._sampler is not None:
-                self._sampler.mark()
-            return
-        attempts.forget_failed_launches(item)
-        if self._pool is not None:
+        if test.uses_browser:
+            attempts.forget_failed_launches(item)
+        if self._pool is not None and test.uses_browser:
             fresh = item.get_closest_marker("fresh_browser") is not None
             self._pool.begin_test(fresh=fresh)
+        elif self._pool is not None:
+            # It may still ask for one by getfixturevalue; if it does, it will see what is wrong.
+            with suppress(Exception):
+                self._pool.begin_test(renew=False)
+        elif self._sampler is not None:
+            self._sampler.mark()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(

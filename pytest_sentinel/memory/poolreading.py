@@ -1,0 +1,68 @@
+"""Measure the browsers of this process's pool, and the pages that are open on them. No opinions.
+
+What belongs to a browser is found by its seat; the seats are the pool's, and only read here.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any, Final
+
+from pytest_sentinel.errors import NotMeasurable
+from pytest_sentinel.memory.ownpages import own_memory
+from pytest_sentinel.memory.pagereading import PageReading, read_page
+from pytest_sentinel.memory.processes import tree
+from pytest_sentinel.units import MIB
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+    from pytest_sentinel.pool.worker import Seat, WorkerPool
+
+_CALM_BYTES: Final = MIB
+_CALM_LOOKS: Final = 2
+_LOOKS: Final = 20
+_PAUSE: Final = 0.1
+
+
+def seats(pool: WorkerPool) -> dict[str, Seat]:
+    """Return what the holder of each live browser sits on, by the browser's name."""
+    own: Any = pool
+    return {seat.name: seat for seat in own._seats.values()}
+
+
+def own_memory_of(seat: Seat) -> int:
+    """Return the bytes that belong to a seat's browser whoever else runs; see ``own_memory``."""
+    process = seat.local.process
+    return 0 if process is None else own_memory(tree(process.pid))
+
+
+def wait_until_calm(seat: Seat) -> None:
+    """Wait until a browser has finished starting: a fresh one takes 25 MiB in its first 0.5 s."""
+    never = threading.Event()
+    before, calm = own_memory_of(seat), 0
+    for _ in range(_LOOKS):
+        never.wait(_PAUSE)
+        now = own_memory_of(seat)
+        calm = calm + 1 if abs(now - before) < _CALM_BYTES else 0
+        if calm == _CALM_LOOKS:
+            return
+        before = now
+
+
+def read_pages(pool: WorkerPool) -> list[tuple[Page, PageReading]]:
+    """Collect the garbage of every page that is open on the pool's browsers, and read it.
+
+    Raises:
+        NotMeasurable: a page has crashed or does not answer.
+    """
+    readings = []
+    for _, context in pool.contexts():
+        for page in context.pages:
+            try:
+                readings.append((page, read_page(page)))
+            except NotMeasurable:
+                # A page that closes itself meanwhile is no concern of anybody's.
+                if not page.is_closed():
+                    raise
+    return readings
