@@ -199,9 +199,12 @@ class OwnerPaths:
         in_dom, is_scope, source = self._in_dom, self._is_scope_of_dom, self._source
         element = snapshot.edge_type == snapshot.edge_type_index("element")
         target = snapshot.edge_to
-        pairs = np.flatnonzero(element & in_dom[source] & is_scope[target])
+        pairs = np.flatnonzero(element & (in_dom & ~is_scope)[source] & is_scope[target])
         pairs = pairs[pairs + 1 < target.size]
-        pairs = pairs[(source[pairs + 1] == source[pairs]) & in_dom[target[pairs + 1]]]
+        following = target[pairs + 1]
+        # The last edge of a node is one to itself; a node without a parent has that one next.
+        parents = in_dom[following] & (following != source[pairs])
+        pairs = pairs[(source[pairs + 1] == source[pairs]) & parents]
         child, first = np.unique(source[pairs], return_index=True)
         dom_parent = np.full(len(snapshot), -1, np.int64)
         dom_parent[child] = target[pairs[first] + 1]
