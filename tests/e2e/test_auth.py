@@ -8,7 +8,8 @@ from contextlib import closing
 from hashlib import sha256
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
+from pytest_playwright import CreateContextCallback
 
 from tests.e2e.pages import (
     AccountPage,
@@ -242,15 +243,12 @@ def test_a_form_of_another_session_is_refused(page: Page, customer: Customer) ->
 
 
 def test_sessions_of_two_browsers_are_apart(
-    page: Page, logged_in: Customer, browser: Browser, base_url: str
+    logged_in: Customer, new_context: CreateContextCallback
 ) -> None:
     """Logging in here logs nobody in there."""
-    other = browser.new_context(base_url=base_url)
-    try:
-        meals = MealsPage(other.new_page()).open()
-        expect(meals.account_bar.get_by_role("link", name="Log in")).to_be_visible()
-    finally:
-        other.close()
+    meals = MealsPage(new_context().new_page()).open()
+
+    expect(meals.account_bar.get_by_role("link", name="Log in")).to_be_visible()
 
 
 def test_a_session_expires(page: Page, logged_in: Customer, larder: Larder) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
+from pytest_playwright import CreateContextCallback
 
 from tests.e2e.pages import KitchenPage, MealsPage, ShopPage
 from tests.larder.process import Larder
@@ -73,16 +74,14 @@ def test_a_search_without_a_match_says_so(page: Page) -> None:
     expect(MealsPage(page).count).to_have_text("0 of 24 meals")
 
 
-def test_the_search_works_without_javascript(browser: Browser, base_url: str) -> None:
+def test_the_search_works_without_javascript(new_context: CreateContextCallback) -> None:
     """The form alone finds the same meals."""
-    context = browser.new_context(base_url=base_url, java_script_enabled=False)
-    try:
-        meals = MealsPage(context.new_page()).open()
-        meals.search.fill("apple")
-        meals.submit.click()
-        expect(meals.names).to_have_text(["Apple Crumble", "Apple Porridge"])
-    finally:
-        context.close()
+    meals = MealsPage(new_context(java_script_enabled=False).new_page()).open()
+
+    meals.search.fill("apple")
+    meals.submit.click()
+
+    expect(meals.names).to_have_text(["Apple Crumble", "Apple Porridge"])
 
 
 def test_the_kitchen_opens_and_closes_a_recipe(page: Page) -> None:

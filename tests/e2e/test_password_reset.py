@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
+from pytest_playwright import CreateContextCallback
 
 from tests.e2e.pages import Customer, ForgottenPage, LoginPage, OutboxPage, ResetPage
 
@@ -50,18 +51,14 @@ def test_a_reset_link_works_once(page: Page, customer: Customer) -> None:
 
 
 def test_a_reset_ends_every_session(
-    page: Page, logged_in: Customer, browser: Browser, base_url: str
+    page: Page, logged_in: Customer, new_context: CreateContextCallback
 ) -> None:
     """Who resets his password is logged out everywhere, and so is a thief."""
-    other = browser.new_context(base_url=base_url)
-    try:
-        elsewhere = other.new_page()
-        ForgottenPage(elsewhere).open().ask(logged_in.address)
-        OutboxPage(elsewhere).link_for(logged_in.address).click()
-        ResetPage(elsewhere).choose("a-brand-new-password")
-        elsewhere.wait_for_url("/login")
-    finally:
-        other.close()
+    elsewhere = new_context().new_page()
+    ForgottenPage(elsewhere).open().ask(logged_in.address)
+    OutboxPage(elsewhere).link_for(logged_in.address).click()
+    ResetPage(elsewhere).choose("a-brand-new-password")
+    elsewhere.wait_for_url("/login")
 
     page.reload()
 
