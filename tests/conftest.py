@@ -12,7 +12,7 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import psutil
 import pytest
@@ -52,11 +52,18 @@ def _descriptors() -> dict[int, str]:
     return found
 
 
-def _processes() -> dict[tuple[int, float], str]:
-    found = {}
-    for child in psutil.Process().children(recursive=True):
+def _processes(known: Collection[tuple[int, float]] = ()) -> dict[tuple[int, float], str]:
+    """Return our descendants, but none of a process in ``known``: what that starts is its own."""
+    found: dict[tuple[int, float], str] = {}
+    pending = psutil.Process().children()
+    while pending:
+        child = pending.pop()
         try:
-            found[(child.pid, child.create_time())] = " ".join(child.cmdline())[:200] or "zombie"
+            identity = (child.pid, child.create_time())
+            if identity in known:
+                continue
+            found[identity] = " ".join(child.cmdline())[:200] or "zombie"
+            pending += child.children()
         except psutil.Error:
             continue
     return found
@@ -67,7 +74,12 @@ def _files() -> set[str]:
 
 
 def _new_threads(before: set[threading.Thread]) -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread not in before]
+    # The executor of Playwright's event loop takes its threads as it needs them, and ends with it.
+    return [
+        thread.name
+        for thread in threading.enumerate()
+        if thread not in before and not thread.name.startswith("asyncio_")
+    ]
 
 
 def left_behind(
@@ -83,11 +95,7 @@ def left_behind(
         for number, target in _descriptors().items()
         if descriptors.get(number) != target and not target.startswith("/dev/null")
     ]
-    found += [
-        f"process {pid}: {command}"
-        for (pid, created), command in _processes().items()
-        if (pid, created) not in processes
-    ]
+    found += [f"process {pid}: {what}" for (pid, _), what in _processes(processes).items()]
     found += [f"temporary {name}" for name in sorted(_files() - files)]
     return found
 
