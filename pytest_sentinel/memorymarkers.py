@@ -15,6 +15,7 @@ import pytest
 
 from pytest_sentinel.errors import (
     MemoryBudgetExceeded,
+    NotMeasurable,
     SentinelFailure,
     SettingError,
 )
@@ -60,7 +61,7 @@ class MemoryMarkers:
     def __init__(self, running: Running) -> None:
         self._running = running
         self._promise: _Promise | None = None
-        self._raised: MemoryBudgetExceeded | None = None
+        self._raised: Exception | None = None
         self._calm: set[str] = set()
 
     @pytest.hookimpl(trylast=True)
@@ -120,7 +121,11 @@ class MemoryMarkers:
         __tracebackhide__ = True
         result = yield
         if self._promise is not None and self._promise.item is item:
-            failures = list(self._judge(self._promise))
+            try:
+                failures = list(self._judge(self._promise))
+            except NotMeasurable as error:
+                self._raised = error
+                raise
             if failures:
                 self._raised = _in_one(failures)
                 raise self._raised
@@ -135,7 +140,7 @@ class MemoryMarkers:
         error = call.excinfo.value if call.excinfo is not None else None
         if call.excinfo is not None and error is self._raised:
             report.longrepr = call.excinfo.getrepr(style="value")
-        if isinstance(error, MemoryBudgetExceeded):
+        if isinstance(error, MemoryBudgetExceeded | NotMeasurable):
             crash: Any = getattr(report.longrepr, "reprcrash", None)
             if crash is not None:
                 crash.message = str(error)

@@ -9,18 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from playwright.sync_api import Error as PlaywrightError
+from playwright.sync_api import Frame, Page
 from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
 from pytest_sentinel.errors import HeapSnapshotError, NotMeasurable
 from pytest_sentinel.leaks.counters import Counters, CountersUnavailable
 from pytest_sentinel.memory.limits import COUNTS, SIZES
 from pytest_sentinel.units import MIB, format_size
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Frame, Page
 
 SETTLE_SECONDS: Final = 2.0
 ANSWER_SECONDS: Final = 5.0
@@ -102,8 +100,11 @@ def read_page(page: Page) -> PageReading:
     them holds objects.
 
     Raises:
-        NotMeasurable: the page is closed, has crashed, or does not answer within 5 s.
+        NotMeasurable: the page is closed, has crashed, does not answer within 5 s, or is an
+            async one.
     """
+    if not isinstance(page, Page):
+        raise NotMeasurable(repr(page), "it is no page of Playwright's sync API")
     try:
         _wake(page)
         try:
