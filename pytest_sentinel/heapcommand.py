@@ -137,11 +137,11 @@ def _plain(value: Any) -> Any:
 
 
 def _print_overview(console: Console, found: Overview) -> None:
+    garbage = _nodes(found.nodes - found.reachable_nodes)
     _line(
         console,
-        f"{found.nodes:,} nodes, {found.edges:,} edges, {format_size(found.size)} on the heap; "
-        f"{found.nodes - found.reachable_nodes:,} nodes "
-        f"({format_size(found.size - found.reachable_size)}) wait for the collector",
+        f"{_nodes(found.nodes)}, {found.edges:,} edges, {format_size(found.size)} on the heap; "
+        f"{garbage} ({format_size(found.size - found.reachable_size)}) that nothing reaches",
     )
     if found.native_size:
         _line(console, f"{format_size(found.native_size)} of the browser's own outside the heap")
@@ -170,7 +170,7 @@ def _print_overview(console: Console, found: Overview) -> None:
     if dom.count:
         _table(
             console,
-            f"Detached DOM: {dom.count:,} nodes, {format_size(dom.size)}, "
+            f"Detached DOM: {_nodes(dom.count)}, {format_size(dom.size)}, "
             f"{format_size(dom.retained)} retained",
             ("constructor", ">count", ">size"),
             [(row.name, f"{row.count:,}", format_size(row.size)) for row in dom.classes],
@@ -236,7 +236,7 @@ def _print_hops(console: Console, path: RetainerPath) -> None:
 def _print_diff(console: Console, found: Growth) -> None:
     _line(
         console,
-        f"{found.nodes:,} nodes ({found.node_delta:+,}), {format_size(found.size)} on the heap "
+        f"{_nodes(found.nodes)} ({found.node_delta:+,}), {format_size(found.size)} on the heap "
         f"({_signed(found.size_delta)}) since the earlier snapshot",
     )
     if not found.same_ids:
@@ -287,6 +287,10 @@ def _quoted(text: str) -> str:
     """Return the beginning of ``text`` on one line, in quotes."""
     short = text if len(text) <= _TEXT_WIDTH else f"{text[:_TEXT_WIDTH]}..."
     return json.dumps(short, ensure_ascii=False)
+
+
+def _nodes(count: int) -> str:
+    return f"{count:,} node{'' if count == 1 else 's'}"
 
 
 def _signed(size: int) -> str:

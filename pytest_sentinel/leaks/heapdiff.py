@@ -14,7 +14,9 @@ import numpy as np
 from pytest_sentinel.leaks.heapcolumns import Column
 from pytest_sentinel.leaks.heapsnapshot import Snapshot
 
-_SHARED: Final = 0.5
+# Strings are flattened and code is thrown away while they keep their ids.
+_LASTING: Final = ("object", "closure", "native")
+_SHARED: Final = 0.98
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +68,19 @@ def survivors(before: Snapshot, after: Snapshot) -> Column:
 def shares_ids(before: Snapshot, after: Snapshot) -> bool:
     """Tell whether both snapshots come from one session that stayed open.
 
-    Else ids were given anew, and nodes with one id have nothing else in common.
+    Else ids were given anew, and nodes with one id are often of two classes. Measured on Chromium
+    156: at least 99.99 % are of one class within a session, about half of them between different
+    pages, four fifths between two sessions on one page. Two renderers that have done exactly the
+    same give the same ids; they cannot be told apart, and need not be.
     """
     _, old, new = np.intersect1d(before.node_id, after.node_id, return_indices=True)
+    types = [before.type_index(name) for name in _LASTING]
+    lasting = np.isin(before.node_type[old], types)
     class_before, names_before = before.classes
     class_after, names_after = after.classes
     place = {name: index for index, name in enumerate(names_after)}
     renamed = np.array([place.get(name, -1) for name in names_before], np.int32)
-    equal = renamed[class_before[old]] == class_after[new]
+    equal = renamed[class_before[old[lasting]]] == class_after[new[lasting]]
     return bool(equal.size and equal.mean() > _SHARED)
 
 

@@ -111,6 +111,8 @@ class SnapshotReader:
         self._pending_size = 0
         try:
             self._parser.send(data)
+        except StopIteration:
+            raise HeapSnapshotError(self.source, "it goes on after its end") from None
         except (ValueError, KeyError, IndexError, TypeError, MemoryError) as error:
             raise HeapSnapshotError(self.source, f"it is damaged: {error}") from error
 

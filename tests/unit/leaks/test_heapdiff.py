@@ -7,13 +7,12 @@ from pytest_sentinel.leaks.heapsnapshot import Snapshot
 from tests.unit.leaks.heapbuilder import HeapBuilder
 
 
-def cart(items: range, gone: str = "", first_id: int = 101) -> Snapshot:
-    """A heap with one Item for each number, which is its id's distance from ``first_id``."""
+def cart(items: range, gone: str = "", sold: str = "Item") -> Snapshot:
+    """A heap with one object for each number, which decides its id."""
     heap = HeapBuilder()
     window = heap.window()
     for number in items:
-        item = first_id + 2 * number
-        heap.held(window, "element", number, "object", "Item", 10, node_id=item)
+        heap.held(window, "element", number, "object", sold, 10, node_id=101 + 2 * number)
     if gone:
         heap.held(window, "property", "old", "object", gone, 7, node_id=99)
     return heap.snapshot()
@@ -40,16 +39,11 @@ def test_survivors_are_known_by_their_ids() -> None:
 
 def test_ids_of_another_session_are_recognised() -> None:
     """Ids that were given anew name other objects; then nothing can be said of survivors."""
-    before = cart(range(6))
-    assert shares_ids(before, cart(range(1, 9)))
-    other = HeapBuilder()
-    for number in range(100):
-        other.held(0, "element", number, "closure", "f")
-    assert not shares_ids(before, other.snapshot())
+    before = cart(range(60))
+    assert shares_ids(before, cart(range(1, 90)))
+    assert not shares_ids(before, cart(range(60), sold="Banner"))
 
 
 def test_snapshots_without_a_common_id_share_none() -> None:
     """Nothing in common is not the same session."""
-    early, late = HeapBuilder(), HeapBuilder()
-    late.nodes[0]["id"] = 77
-    assert not shares_ids(early.snapshot(), late.snapshot())
+    assert not shares_ids(HeapBuilder().snapshot(), HeapBuilder().snapshot())

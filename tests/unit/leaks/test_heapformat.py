@@ -161,6 +161,13 @@ def test_counts_that_no_memory_could_hold_are_damage() -> None:
     assert "it is damaged" in problem(serialise(document))
 
 
+def test_a_finished_reader_takes_no_more() -> None:
+    """Pieces of the next snapshot are not mixed into this one."""
+    reader = read(small_heap().file())
+    with pytest.raises(HeapSnapshotError, match="it goes on after its end"):
+        reader.feed(b" " * heapformat._BLOCK)
+
+
 def test_columns_are_handed_over_once() -> None:
     """The reader does not keep what it gave away."""
     reader = read(small_heap().file())

@@ -25,14 +25,6 @@ def shop(items: int = 3) -> tuple[HeapBuilder, dict[str, int]]:
     listing = heap.held(window, "property", "items", "object", "Array", 16)
     removed = heap.held(window, "property", "removed", "object", "Array", 16)
     current = heap.held(window, "property", "current", "object", "Cursor", 12)
-    names = []
-    for number in range(items):
-        item = heap.held(
-            listing, "element", number, "object", "Item", 24, node_id=1001 + 2 * number
-        )
-        names.append(heap.held(item, "property", "name", "string", "shirt", 20))
-        heap.held(item, "property", "note", "string", "n" * (300 + number), 400 + number)
-    heap.edge(current, "property", "item", item)
     rows = [
         heap.held(removed, "element", number, "native", "<tr>", 100, node_id=2001 + 2 * number)
         for number in range(2)
@@ -43,6 +35,15 @@ def shop(items: int = 3) -> tuple[HeapBuilder, dict[str, int]]:
         heap.held(row, "element", 2, "native", "<td>", 50)
     lone = heap.held(window, "property", "lone", "native", "Text", 30, node_id=3001, detached=2)
     garbage = heap.node("object", "Garbage", 1000)
+    # The items come last, so that one more of them changes no other id.
+    names = []
+    for number in range(items):
+        item = heap.held(
+            listing, "element", number, "object", "Item", 24, node_id=1001 + 2 * number
+        )
+        names.append(heap.held(item, "property", "name", "string", "shirt", 20))
+        heap.held(item, "property", "note", "string", "n" * (300 + number), 400 + number)
+    heap.edge(current, "property", "item", item)
     return heap, {
         "window": window,
         "items": listing,
