@@ -11,6 +11,7 @@ import platform
 import sys
 import time
 import warnings
+from collections.abc import Generator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -172,21 +173,26 @@ class Controlling:
 
     # End
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
-        """Write the last line of the record."""
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_sessionfinish(
+        self, session: pytest.Session, exitstatus: int
+    ) -> Generator[None, object, object]:
+        """Write the last line of the record, even if the last fixtures fail to end."""
         from pytest_sentinel.telemetry.record import End
 
-        running = self._config.pluginmanager.getplugin("sentinel-running")
-        if running is not None:
-            self.take_last_words(running.last_words(), "main")
-        self._write(
-            End(
-                finished=time.time(),
-                exit_status=int(exitstatus),
-                sampler_seconds=self._sampler_seconds,
+        try:
+            return (yield)
+        finally:
+            running = self._config.pluginmanager.getplugin("sentinel-running")
+            if running is not None:
+                self.take_last_words(running.last_words(), "main")
+            self._write(
+                End(
+                    finished=time.time(),
+                    exit_status=int(exitstatus),
+                    sampler_seconds=self._sampler_seconds,
+                )
             )
-        )
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Write the closing section; under ``-q`` only what is wrong."""
