@@ -8,6 +8,7 @@ second only, and a list that drops its oldest entry does not grow in number.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,8 +27,12 @@ CONFIRMED, PROBABLE, WEAK = 3, 2, 1
 # Machinery of V8 that grows while code warms up; no page can leak it by itself.
 _FEWEST = 3  # survivors that are worth a question
 _KEPT = 0.7  # of the survivors must be net growth
+_TIMERS = ("DOMTimer",)
 _PARTS = 16  # a string or buffer has no more edges than this
-_STORES = ("system / JSArrayBufferData", "ArrayBuffer", "SharedArrayBuffer")
+_STORE = re.compile(
+    r"(Shared)?ArrayBuffer$|(Big)?(Int|Uint|Float)\d+(Clamped)?Array$|DataView$"
+    r"|system / JSArrayBuffer"
+)
 _MACHINERY = ("hidden", "code", "object shape", "synthetic", "number", "symbol")
 
 
@@ -141,7 +146,7 @@ def _grown(
         strength = judge(first, second, windows)
         if net < _KEPT * (first + second):
             strength = 0  # an owner that exchanges old entries for new ones does not grow
-        if _is_document_node(names[kind]) and net >= sum(windows):
+        if _is_document_node(names[kind]) and net >= sum(windows) and 2 * first >= windows[0]:
             # It is given a new id when its wrapper dies, so that only the sum is to be trusted.
             strength = max(strength, PROBABLE)
         strengths[kind], nets[kind] = strength, net
@@ -196,9 +201,9 @@ def swollen(
     """
     born = ~np.isin(after.node_id, before.node_id)
     owned = born & paths.reached & ~paths.artifact & (paths.parent >= 0)
-    for name in (*_MACHINERY, "closure"):
-        owned &= after.node_type != after.type_index(name)
-    fresh = np.flatnonzero(owned)
+    class_of, names = after.classes
+    content = [name.endswith("string)") or bool(_STORE.match(name)) for name in names]
+    fresh = np.flatnonzero(owned & np.array(content, np.bool_)[class_of])
     fresh = fresh[~born[paths.parent[fresh]]]
     found = {}
     for node in fresh.tolist():
@@ -212,6 +217,25 @@ def swollen(
         if old is not None and size - _content(before, old) >= least:
             found[holder_id, label] = (node, size - _content(before, old))
     return found
+
+
+def awaited_by_timers(before: Snapshot, after: Snapshot, paths: OwnerPaths) -> Column:
+    """Return which young objects a young timer leads to, through young objects only.
+
+    A timer that has still to fire may give back what it refers to when it does.
+    """
+    young = paths.reached & ~np.isin(after.node_id, before.node_id)
+    class_of, names = after.classes
+    timers = np.array([name in _TIMERS for name in names], np.bool_)[class_of]
+    frontier = np.flatnonzero(young & timers)
+    seen = np.zeros(young.size, np.bool_)
+    while frontier.size:
+        seen[frontier] = True
+        edges = [after.edges_of(node) for node in frontier.tolist()]
+        held = [after.edge_to[part.start : part.stop] for part in edges]
+        targets = np.unique(np.concatenate(held))
+        frontier = targets[young[targets] & ~seen[targets]]
+    return seen
 
 
 def _target(snapshot: Snapshot, holder: int, label: str) -> int | None:
@@ -228,6 +252,6 @@ def _content(snapshot: Snapshot, node: int, depth: int = 3) -> int:
         for edge in snapshot.edges_of(node):
             target = int(snapshot.edge_to[edge])
             kind = snapshot.type_name(target)
-            if kind.endswith("string") or snapshot.name(target) in _STORES:
+            if kind.endswith("string") or _STORE.match(snapshot.name(target)):
                 size += _content(snapshot, target, depth - 1)
     return size

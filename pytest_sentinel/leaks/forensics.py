@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from pytest_sentinel.leaks.cohorts import PROBABLE, Growth, survivors, swollen
+from pytest_sentinel.leaks.cohorts import PROBABLE, Growth, awaited_by_timers, survivors, swollen
 from pytest_sentinel.leaks.counters import OBJECT_URLS, Collection, Counters
 from pytest_sentinel.leaks.heapsnapshot import Snapshot
 from pytest_sentinel.leaks.ownerpath import OwnerPaths
@@ -23,6 +24,8 @@ _BUFFER = re.compile(r"ArrayBuffer|(Int|Uint|Float|BigInt|BigUint)\d+(Clamped)?A
 _COLLECTION = re.compile(r"Array|Map|Set|WeakMap")
 
 _LEAST_SWELLING = 8  # bytes per iteration
+_SLOWEST = 6  # iterations per leaked object; what grows more slowly is beyond a quick check
+_STILL_THERE = 0.8  # of the accused objects, after their timers had time to fire
 _ROLES = {"listeners": "event listener", "timer": "timer", "observer": "observer"}
 
 
@@ -32,6 +35,7 @@ class Forensics:
     Attributes:
         raw: the snapshots as files, oldest first.
         findings: what else was seen that a reader should know.
+        windows: the iterations between the snapshots that were judged last.
         explained: counters whose growth is the browser's own bookkeeping.
     """
 
@@ -39,8 +43,10 @@ class Forensics:
         self.counters = counters
         self.raw: tuple[bytes, ...] = ()
         self.findings: list[Finding] = []
+        self.windows = (0, 0)
         self.explained: set[str] = set()
         self._taken: list[tuple[bytes, Snapshot]] = []
+        self._late: dict[Leak, Any] = {}
         self._swellings: dict[tuple[int, str], float] = {}
 
     def take(self) -> None:
@@ -49,17 +55,44 @@ class Forensics:
         self._taken = [*self._taken[-2:], (data, Snapshot.from_chunks([data]))]
         self.raw = (self._taken[0][0], data)
 
+    @property
+    def awaits_timers(self) -> bool:
+        """Tell whether a timer that has yet to fire refers to something that was accused."""
+        return bool(self._late)
+
+    def given_back(self) -> list[Leak]:
+        """Look once more, and return the accused whose objects go now that timers fired."""
+        data = self.counters.snapshot()
+        now = Snapshot.from_chunks([data])
+        self._taken[-1] = (data, now)
+        return [
+            leak
+            for leak, ids in self._late.items()
+            if np.isin(ids, now.node_id).sum() < _STILL_THERE * ids.size
+        ]
+
     def leaks(
         self, windows: tuple[int, int], collections: Sequence[Collection]
     ) -> tuple[list[Leak], bool]:
         """Return the proven leaks, worst first, and whether something weaker was seen."""
         before, between, after = (snapshot for _, snapshot in self._taken)
+        self.windows = windows
         paths = OwnerPaths(after, before)
         growths = survivors(before, between, after, windows, paths)
         proven = [growth for growth in growths if growth.strength >= PROBABLE]
+        awaited = awaited_by_timers(before, after, paths) if proven else np.empty(0, np.bool_)
+        late = {
+            growth.owner: after.node_id[growth.nodes]
+            for growth in proven
+            if 2 * int(awaited[growth.nodes].sum()) >= growth.nodes.size
+        }
         urls = self.counters.script_urls() if proven or collections else {}
         span = sum(windows)
-        leaks = [self._leak(growth, paths, after, windows, span, urls) for growth in proven]
+        named = [
+            (growth, self._leak(growth, paths, after, windows, span, urls)) for growth in proven
+        ]
+        self._late = {leak: late[growth.owner] for growth, leak in named if growth.owner in late}
+        leaks = [leak for _, leak in named]
         # What the page's author can name comes first; the browser's own objects follow from it.
         leaks.sort(key=lambda leak: (leak.kind == "native", not leak.owner))
         known = {growth.owner for growth in proven}
@@ -100,7 +133,8 @@ class Forensics:
                 )
             )
         self._swellings = rates
-        return leaks, len(growths) > len(proven) or bool(rates)
+        slow = any(growth.net * _SLOWEST >= span for growth in growths)
+        return leaks, slow or (bool(rates) and windows[0] < _SLOWEST)
 
     def _kind_of_content(self, after: Snapshot, node: int) -> str:
         if "string" in after.type_name(node):
@@ -192,4 +226,4 @@ class Forensics:
         dom = [k for k, n in enumerate(names) if n.startswith("<") or n in ("Text", "Comment")]
         if int((born & np.isin(class_of, dom)).sum()) >= span // 2:
             self.explained.add("nodes")
-            self.findings.append(Finding("the browser's undo history keeps nodes of typed text"))
+            self.findings = [Finding("the browser's undo history keeps nodes of typed text")]

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pytest_sentinel.leaks.heapsnapshot import Snapshot
+from pytest_sentinel.leaks.heapsnapshot import ATTACHED, Snapshot
 
 Column = npt.NDArray[Any]
 
@@ -212,6 +212,11 @@ class OwnerPaths:
         above = self.parent[child]
         siblings = (above >= 0) & (dom_parent[above] == dom_parent[child])
         strangers = (above >= 0) & native[above] & ~in_dom[above]
+        if self._earlier is not None:
+            # A new node that is in the document belongs there, whoever else refers to it.
+            young = ~np.isin(snapshot.node_id[child], self._earlier.node_id)
+            attached = snapshot.detachedness[child] == ATTACHED
+            strangers |= (above >= 0) & ~in_dom[above] & young & attached
         rest = [n for n in child[strangers].tolist() if not self._leads_to(n, int(dom_parent[n]))]
         moved = np.concatenate([child[siblings], np.array(rest, np.int64)])
         self.parent[moved] = dom_parent[moved]

@@ -49,6 +49,7 @@ WINDOWS = (5, 7)  # coprime, so that noise of any period cannot imitate one obje
 LONG_WINDOWS = (15, 21)
 BURST_SECONDS = 0.9  # spent on further iterations before an accusation, so that caches fill
 BURST_LEAST, BURST_MOST = 12, 84
+TIMER_SECONDS, TIMER_LOOKS = 4.0, 2  # for timers that refer to what is accused, before it is
 SETTLE_SECONDS = 2.0  # at most, for one sample
 KIND_OF_COUNT = {
     "nodes": "dom",
@@ -200,25 +201,40 @@ class _Check:
         leaks, weak = self._two_windows(forensics, WINDOWS)
         if weak and not leaks:
             leaks, weak = self._two_windows(forensics, LONG_WINDOWS)
+        if forensics.awaits_timers:
+            leaks, weak = self._after_timers(forensics, leaks)
         self.raw = forensics.raw
         self.audit.extend(forensics.findings)
         return self._judge(leaks or self._uncovered(forensics), weak)
 
     def _two_windows(self, forensics: Any, windows: tuple[int, int]) -> tuple[list[Leak], bool]:
-        self._iterate(windows[0])
-        self._sample()
-        forensics.take()
-        self._iterate(windows[1])
-        self._sample()
-        self._wait_for_late_tails()
-        forensics.take()
-        collections: list[Any] = []
+        for window in windows:
+            self._iterate(window)
+            self._sample()
+            if window == windows[1]:
+                self._wait_for_late_tails()
+            forensics.take()
+        found: list[Any] = []
         if self.collections:
             self._note()
             if self.collections:
-                collections = self.counters.grown_collections(sum(windows) // 4)
-        leaks, weak = forensics.leaks(windows, collections)
+                found = self.counters.grown_collections(sum(windows) // 4)
+        leaks, weak = forensics.leaks(windows, found)
         return leaks, weak
+
+    def _after_timers(self, forensics: Any, leaks: list[Leak]) -> tuple[list[Leak], bool]:
+        """Give pending timers the time to fire before what they refer to is accused."""
+        for _ in range(TIMER_LOOKS):
+            self.page.wait_for_timeout(1000 * TIMER_SECONDS / TIMER_LOOKS)
+            returned = forensics.given_back()
+            if returned:
+                self._find("timers gave objects back some time after the scenario had run")
+                counts = self.counters.count()
+                self.samples[-1] = replace(self.samples[-1], counts=counts)
+                return [leak for leak in leaks if leak not in returned], False
+        # Nothing was given back. Who holds it now that the timers are through?
+        again, weak = forensics.leaks(forensics.windows, ())
+        return again or leaks, weak
 
     def _wait_for_late_tails(self) -> None:
         """Wait while counters still fall: what an iteration cleans up late is no leak."""

@@ -316,3 +316,35 @@ pair(
     });
     """,
 )
+
+pair(
+    "toasts-that-stay-for-seconds",
+    "dom",
+    r"tray",
+    """
+    document.querySelector('#go').addEventListener('click', () => {
+      const note = document.createElement('div');
+      note.innerHTML = '<b>Saved</b> <i>just now</i>';
+      document.querySelector('#tray').append(note);
+    -  setTimeout(() => note.classList.add('gone'), 3500);
+    +  setTimeout(() => note.remove(), 3500);
+    });
+    """,
+    body='<button id="go">Go</button>\n<div id="tray"></div>',
+)
+
+pair(
+    "beacons-sent-later",
+    "heap|collection",
+    r"sent",
+    """
+    const sent = [];
+    document.querySelector('#go').addEventListener('click', () => {
+      const event = {name: 'click', at: Date.now(), path: location.pathname};
+      setTimeout(() => {
+    -    sent.push(event);
+    +    sent[0] = event;
+      }, 2000);
+    });
+    """,
+)
