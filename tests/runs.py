@@ -13,8 +13,8 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -102,11 +102,9 @@ class Scratch:
         """Run it to its end."""
         return self.pytester.runpytest_subprocess(*OPTIONS, *options, timeout=300)
 
-    @contextmanager
-    def start(self, *options: str) -> Iterator[Started]:
-        """Start it, and see to it that nothing of it survives the block."""
-        with Started(self.path, options) as started:
-            yield started
+    def start(self, *options: str) -> Started:
+        """Start it; nothing of it survives the end of a ``with`` around what is returned."""
+        return Started(self.path, options)
 
     def record(self) -> list[Line]:
         """Return the lines of the last run's record."""
@@ -164,7 +162,8 @@ class Started:
     def __exit__(self, *_: object) -> None:
         self.look()
         for process in self.alive():
-            process.kill()
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
         self.process.wait()
         self._output.close()
 
