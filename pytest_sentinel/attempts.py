@@ -36,7 +36,9 @@ class Test:
         attempt: 1 for the first.
         may_retry: whether a repeat is allowed if the browser dies under it.
         earlier: how a browser died under an attempt before this one.
+        found_dead: the deaths that the set-up found and could not put right; not this test's.
         death: how a browser died under it.
+        launch_failed: it had no browser because none could be launched.
         retry: it is lost to that death, and will be repeated.
     """
 
@@ -49,7 +51,9 @@ class Test:
     may_retry: bool = False
     passed: bool = False
     earlier: Death | None = None
+    found_dead: list[Death] = field(default_factory=list)
     death: Death | None = None
+    launch_failed: bool = False
     retry: bool = False
 
 
@@ -119,15 +123,26 @@ def _run_phase(test: Test, when: str, **extra: Any) -> pytest.TestReport:
     return report
 
 
-def forget_failed_launches(item: Any) -> None:
-    """Let fixtures that failed because a browser did not launch try again for this test."""
+def is_launch_failure(call: pytest.CallInfo[None]) -> bool:
+    """Tell whether a phase failed because there was no browser to be had."""
+    return call.excinfo is not None and hasattr(call.excinfo.value, "sentinel_launch_failed")
+
+
+def mark_lost(call: pytest.CallInfo[None]) -> None:
+    """Mark what a set-up raised because its browser died; fixtures keep it otherwise."""
+    if call.excinfo is not None:
+        call.excinfo.value.__dict__["sentinel_lost"] = True
+
+
+def forget_lost_fixtures(item: Any) -> None:
+    """Let fixtures that failed for want of a living browser try again for this test."""
     definitions = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
     for found in definitions.values():
         for fixturedef in found:
             cached = getattr(fixturedef, "cached_result", None)
             failure = cached[2] if cached is not None else None
             error = failure[0] if isinstance(failure, tuple) else failure
-            if getattr(error, "_sentinel_launch", False):
+            if hasattr(error, "sentinel_launch_failed") or hasattr(error, "sentinel_lost"):
                 fixturedef.cached_result = None
                 finalizers = getattr(fixturedef, "_finalizers", None)
                 if finalizers is not None:

@@ -117,7 +117,8 @@ class Controlling:
         outcome = self._outcomes.pop(key)
         failure = None
         if outcome in ("failed", "error", CRASHED):
-            failure = "infrastructure" if packed["crash"] is not None else "product"
+            ours = packed["crash"] is not None or packed["launch_failed"]
+            failure = "infrastructure" if ours else "product"
         for event in unpack_events(packed["events"], worker):
             self._write(event)
         self._write(

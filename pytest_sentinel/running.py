@@ -191,16 +191,25 @@ class Running:
             test = self._test = Test(item, getattr(item, "execution_count", 1) or 1)
         test.uses_browser = "browser" in getattr(item, "fixturenames", ())
         if test.uses_browser:
-            attempts.forget_failed_launches(item)
-        if self._pool is not None and test.uses_browser:
-            fresh = item.get_closest_marker("fresh_browser") is not None
-            self._pool.begin_test(fresh=fresh)
-        elif self._pool is not None:
-            # It may still ask for one by getfixturevalue; if it does, it will see what is wrong.
-            with suppress(Exception):
-                self._pool.begin_test(renew=False)
+            attempts.forget_lost_fixtures(item)
+        if self._pool is not None:
+            self._begin_test(test, self._pool)
         elif self._sampler is not None:
             self._sampler.mark()
+
+    def _begin_test(self, test: Test, pool: WorkerPool) -> None:
+        if pool.deaths():
+            self._rebuild_held()
+        try:
+            if test.uses_browser:
+                fresh = test.item.get_closest_marker("fresh_browser") is not None
+                pool.begin_test(fresh=fresh)
+            else:
+                # It may still ask for one by getfixturevalue; if it does, it will see what is wrong.
+                with suppress(Exception):
+                    pool.begin_test(renew=False)
+        finally:
+            test.found_dead = pool.deaths()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(
@@ -218,9 +227,9 @@ class Running:
             if report.failed:
                 self._blame(test, call, report)
             elif report.when == "teardown":
-                deaths = self._pool.deaths()
-                test.death = test.death or (deaths[0] if deaths else None)
+                self._notice_death(test)
         if report.failed:
+            test.launch_failed = test.launch_failed or attempts.is_launch_failure(call)
             attempts.name_failure(call, report)
         if report.when == "teardown":
             self._load(test, report)
@@ -232,11 +241,11 @@ class Running:
 
     def _blame(self, test: Test, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
         """Decide whether a failed phase is the browser's fault, and say so on the report."""
-        assert self._pool is not None
-        deaths = self._pool.deaths(thoroughly=True)
-        if not deaths:
+        if not self._notice_death(test, thoroughly=True):
             return
-        test.death = test.death or deaths[0]
+        assert test.death is not None
+        if report.when == "setup":
+            attempts.mark_lost(call)
         text = "\n".join([f"{test.death} during {report.when}", *test.death.tail])
         report.sections.append(("sentinel: browser crash", text))
         if report.when == "teardown":
@@ -246,6 +255,15 @@ class Running:
         elif test.may_retry and not (test.item.session.shouldfail or test.item.session.shouldstop):
             report.outcome = CRASHED  # type: ignore[assignment]
             test.retry = True
+
+    def _notice_death(self, test: Test, *, thoroughly: bool = False) -> bool:
+        """Tell whether a browser is dead that was not when the test began; note how it died."""
+        assert self._pool is not None
+        for death in self._pool.deaths(thoroughly=thoroughly):
+            if not any(death is old for old in test.found_dead):
+                test.death = test.death or death
+                return True
+        return False
 
     def _load(self, test: Test, report: pytest.TestReport) -> None:
         """Put the attempt's facts on its last report, as plain types that xdist can carry."""
@@ -261,7 +279,15 @@ class Running:
             memory = self._sampler.window()
         leaks, self.leaks = self.leaks, []
         packed = pack(
-            test.attempt, test.started, time.time(), memory, happenings, browsers, test.death, leaks
+            test.attempt,
+            test.started,
+            time.time(),
+            memory,
+            happenings,
+            browsers,
+            test.death,
+            leaks,
+            test.launch_failed,
         )
         setattr(report, REPORT_ATTRIBUTE, packed)
         peaks = [packed["memory"].get(name, {}).get("peak") for name in browsers]

@@ -41,6 +41,7 @@ from pytest_sentinel.pool.reaper import Reaper
 from pytest_sentinel.settings import Settings
 from pytest_sentinel.units import MIB
 
+LAUNCH_FAILED = "sentinel_launch_failed"
 POKE_BYTES = 64 * MIB  # a reading costs the test some 13 ms; smaller moves wait for the sampler
 
 
@@ -81,6 +82,12 @@ class Happening:
     seconds: float | None = None
 
 
+def _marked(error: BaseException) -> BaseException:
+    """Mark an error as a failed launch: the fixtures that keep it let the next test try again."""
+    error.__dict__[LAUNCH_FAILED] = True
+    return error
+
+
 class WorkerPool:
     """The browsers of one pytest process."""
 
@@ -113,8 +120,7 @@ class WorkerPool:
         action = self._ledger.request(key, time.monotonic(), self._random.random())
         if isinstance(action, Refuse):
             self._ledger.slot(action.slot).wanted = False
-            action.error.__dict__["_sentinel_launch"] = True
-            raise action.error
+            raise _marked(action.error)
         try:
             api, local = self._launch(action, key, launch)
         except BaseException:
@@ -241,7 +247,8 @@ class WorkerPool:
         if not self._can_swap:
             # This Playwright does not let a browser be replaced behind its object.
             if death is not None:
-                raise BrowserLaunchFailed(slot.key, f"{death}, and cannot be replaced in place")
+                problem = f"{death}, and cannot be replaced in place"
+                raise _marked(BrowserLaunchFailed(slot.key, problem))
             return
         held = bool(seat.api.contexts) and death is None
         actions = self._ledger.due(
@@ -253,7 +260,7 @@ class WorkerPool:
         )
         for action in actions:
             if isinstance(action, Refuse):
-                raise action.error
+                raise _marked(action.error)
             if isinstance(action, Defer):
                 self._note("deferred", seat, action.reason)
             elif isinstance(action, Launch):
@@ -285,8 +292,7 @@ class WorkerPool:
             self._happen("launch-failed", action.browser, action.slot, cause)
             self._ledger.launch_failed(action.slot, time.monotonic(), cause, log)
             self._ledger.gone(action.browser)
-            # Fixtures cache what they raise; this mark lets the next test try once more.
-            error.__dict__["_sentinel_launch"] = True
+            _marked(error)
             raise
         finally:
             finished()

@@ -71,6 +71,7 @@ def pack(
     browsers: Iterable[str],
     death: _Death | None,
     leaks: Iterable[_Leftover] = (),
+    launch_failed: bool = False,
 ) -> dict[str, Any]:
     """Return the facts of one attempt as plain types."""
     names = list(browsers)
@@ -90,6 +91,7 @@ def pack(
         "browsers": names,
         "memory": msgspec.to_builtins(memory),
         "crash": msgspec.to_builtins(crash),
+        "launch_failed": launch_failed,
         "events": pack_happenings(happenings),
         "leaks": [
             {"kind": leak.kind, "what": leak.what, "where": leak.where, "closed": leak.closed}
