@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from pytest_sentinel.memory.pagereading import PageReading
     from pytest_sentinel.memory.processes import MemoryReading
-    from pytest_sentinel.memory.sampler import Sampler, Window
+    from pytest_sentinel.memory.sampler import Window
 
 _MOST_BAD_MARKERS = 5
 _URL_WIDTH = 80
@@ -147,32 +147,28 @@ class MemoryMarkers:
         return report
 
     def _begin_readings(self) -> None:
-        from pytest_sentinel.memory.poolreading import seats
-
         assert self._promise is not None
         sampler = self._running.sampler()
         if LIMIT_WORKER in self._promise.budgets:
             sampler.read_now("worker")
-        if LIMIT_BROWSER in self._promise.budgets:
-            self._note_new_browsers(self._promise)
-            for name in seats(self._running.pool()):
-                sampler.read_now(name)
+        self._note_new_browsers(self._promise)
         # What was read before belongs to the test before, and would pass for this one's peak.
         sampler.mark()
 
     def _note_new_browsers(self, promise: _Promise) -> None:
-        """Note the own memory of each browser that this test has not met before."""
+        """Note what each browser holds that this test has not met before."""
         from pytest_sentinel.memory.poolreading import own_memory_of, seats, wait_until_calm
 
-        if not promise.limits_growth:
+        if LIMIT_BROWSER not in promise.budgets:
             return
         for name, seat in seats(self._running.pool()).items():
             if name not in promise.starts:
-                if name not in self._calm:
+                if promise.limits_growth and name not in self._calm:
                     self._calm.add(name)
                     wait_until_calm(seat)
                 reading = self._running.sampler().read_now(name)
-                promise.starts[name] = reading, own_memory_of(seat)
+                own = own_memory_of(seat) if promise.limits_growth else 0
+                promise.starts[name] = reading, own
 
     # Judging
 
@@ -186,51 +182,60 @@ class MemoryMarkers:
             return
         from pytest_sentinel.memory.poolreading import read_pages
 
-        used = self._browsers_used(promise)
-        if LIMIT_BROWSER in promise.budgets:
-            for name in used:
-                sampler.read_now(name)
+        ends = self._read_browsers(promise)
         pages: list[tuple[Page, PageReading]] = []
         if LIMIT_PAGE in promise.budgets or promise.limits_growth:
-            # Garbage belongs to the peak, which has been read by now, and is no growth.
             pages = read_pages(self._running.pool())
+        if promise.limits_growth:
+            # Garbage belongs to the peak, which has been read, and is no growth.
+            ends = self._read_browsers(promise)
         if LIMIT_BROWSER in promise.budgets:
-            yield from self._judge_browsers(promise, sampler, used)
+            yield from self._judge_browsers(promise, sampler.window(), ends)
         if LIMIT_PAGE in promise.budgets:
             # After the processes: a heap snapshot takes memory itself.
             if not pages and promise.uses_browser:
                 _warn(promise.item, LIMIT_PAGE, "no page was open when the test ended")
             yield from _judge_pages(promise.budgets[LIMIT_PAGE], pages)
 
-    def _browsers_used(self, promise: _Promise) -> set[str]:
+    def _read_browsers(self, promise: _Promise) -> dict[str, MemoryReading | None]:
+        """Read the browsers that the test used, as far as their memory is limited."""
         from pytest_sentinel.memory.poolreading import seats
 
+        if LIMIT_BROWSER not in promise.budgets:
+            return {}
         found = seats(self._running.pool())
-        used = {name for name, seat in found.items() if seat.used or seat.api.contexts}
-        return used or (set(found) if promise.uses_browser else set())
+        used = [name for name, seat in found.items() if seat.used or seat.api.contexts]
+        if not used and promise.uses_browser:
+            used = list(found)
+        return {name: self._running.sampler().read_now(name) for name in used}
 
     def _judge_browsers(
-        self, promise: _Promise, sampler: Sampler, used: set[str]
+        self,
+        promise: _Promise,
+        windows: dict[str, Window],
+        ends: dict[str, MemoryReading | None],
     ) -> Iterator[MemoryBudgetExceeded]:
         from pytest_sentinel.memory.poolreading import own_memory_of, seats
 
-        budget = promise.budgets[LIMIT_BROWSER]
         there = seats(self._running.pool())
-        ends = {name: sampler.read_now(name) for name in used}
-        windows = sampler.window()
         # One that the test launched and closed itself is gone; its peak is not.
         gone = {name for name in windows if name.startswith("browser-")} - set(there)
-        judged = [name for name in sorted(used | gone) if name in windows and windows[name].peak]
+        read = {name for name, window in windows.items() if window.peak is not None}
+        judged = sorted(read & {*ends, *gone})
         if not judged and promise.uses_browser:
             _warn(promise.item, LIMIT_BROWSER, "no browser of this process could be read")
         for name in judged:
-            window, own = windows[name], None
-            if promise.limits_growth and name in there:
-                start, own_at_start = promise.starts.get(name, (None, 0))
-                window = replace(window, start=start)
-                own = own_at_start, own_memory_of(there[name])
-            whose = f"{name} with all its processes"
-            yield from _judge_processes(LIMIT_BROWSER, budget, window, ends.get(name), own, whose)
+            start, own_start = promise.starts.get(name, (None, 0))
+            grows = promise.limits_growth and name in there
+            own = (own_start, own_memory_of(there[name])) if grows else None
+            yield from _judge_processes(
+                LIMIT_BROWSER,
+                promise.budgets[LIMIT_BROWSER],
+                replace(windows[name], start=start),
+                ends.get(name),
+                own,
+                f"{name} with all its processes",
+            )
 
 
 def _in_one(failures: list[MemoryBudgetExceeded]) -> MemoryBudgetExceeded:
