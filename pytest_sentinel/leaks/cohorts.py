@@ -146,7 +146,7 @@ def _grown(
         strength = judge(first, second, windows)
         if net < _KEPT * (first + second):
             strength = 0  # an owner that exchanges old entries for new ones does not grow
-        if _is_document_node(names[kind]) and net >= sum(windows) and 2 * first >= windows[0]:
+        if is_document_node(names[kind]) and net >= sum(windows) and 2 * first >= windows[0]:
             # It is given a new id when its wrapper dies, so that only the sum is to be trusted.
             strength = max(strength, PROBABLE)
         strengths[kind], nets[kind] = strength, net
@@ -173,7 +173,8 @@ def _grown(
     )
 
 
-def _is_document_node(name: str) -> bool:
+def is_document_node(name: str) -> bool:
+    """Tell whether this is the class of a node of a document."""
     return name.startswith("<") or name in ("Text", "Comment")
 
 

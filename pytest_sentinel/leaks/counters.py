@@ -107,6 +107,9 @@ _LEDGER = """(() => {
 })()"""
 
 
+_ANIMATION_SECONDS = 0.8  # something on the page may always be moving
+
+
 class CountersUnavailable(Exception):
     """Raised when this browser has no CDP; says which browser it is."""
 
@@ -186,16 +189,17 @@ class Counters:
 
     def settle(self, cap: float) -> bool:
         """Blur, wait for the network, two frames and an idle turn; return False at the limit."""
-        deadline = time.monotonic() + cap
+        started = time.monotonic()
         while True:
             self._evaluate(_TURN)
             self.origin, self.rules, moving = self._evaluate(_CALM)
-            if not self._requests and not moving:
+            waited = time.monotonic() - started
+            if not self._requests and (not moving or waited >= min(cap, _ANIMATION_SECONDS)):
                 return True
-            if time.monotonic() >= deadline:
+            if waited >= cap:
                 # A request that outlives the limit is a long poll or a stream, no tail of ours.
                 self._requests.clear()
-                return not moving
+                return False
             self.page.wait_for_timeout(20)
 
     def snapshot(self) -> bytes:

@@ -11,10 +11,19 @@ from typing import Any
 
 import numpy as np
 
-from pytest_sentinel.leaks.cohorts import PROBABLE, Growth, awaited_by_timers, survivors, swollen
+from pytest_sentinel.leaks.cohorts import (
+    PROBABLE,
+    Growth,
+    awaited_by_timers,
+    is_document_node,
+    survivors,
+    swollen,
+)
 from pytest_sentinel.leaks.counters import OBJECT_URLS, Collection, Counters
+from pytest_sentinel.leaks.heapedges import PROGRAM
 from pytest_sentinel.leaks.heapsnapshot import Snapshot
 from pytest_sentinel.leaks.ownerpath import OwnerPaths
+from pytest_sentinel.leaks.retainers import Graph
 from pytest_sentinel.leaks.verdict import Finding, Leak, Rate
 
 _TIMER = re.compile(r"DOMTimer|ScheduledAction|FrameRequestCallback|V8FrameCallback|IdleTask")
@@ -23,6 +32,7 @@ _LISTENING = re.compile(r"RegisteredEventListener|EventListener")
 _BUFFER = re.compile(r"ArrayBuffer|(Int|Uint|Float|BigInt|BigUint)\d+(Clamped)?Array|DataView")
 _COLLECTION = re.compile(r"Array|Map|Set|WeakMap")
 
+_HELD_BY_PROGRAM = ("heap", "collection", "closure", "string", "array-buffer", "detached-dom")
 _LEAST_SWELLING = 8  # bytes per iteration
 _SLOWEST = 6  # iterations per leaked object; what grows more slowly is beyond a quick check
 _STILL_THERE = 0.8  # of the accused objects, after their timers had time to fire
@@ -88,8 +98,12 @@ class Forensics:
         }
         urls = self.counters.script_urls() if proven or collections else {}
         span = sum(windows)
+        graph = Graph(after) if proven else None
+        sizes = graph.retained_bytes([growth.nodes for growth in proven]) if graph else []
         named = [
-            (growth, self._leak(growth, paths, after, windows, span, urls)) for growth in proven
+            (growth, self._leak(growth, paths, graph, size, windows, urls))
+            for growth, size in zip(proven, sizes, strict=True)
+            if graph is not None
         ]
         self._late = {leak: late[growth.owner] for growth, leak in named if growth.owner in late}
         leaks = [leak for _, leak in named]
@@ -101,16 +115,16 @@ class Forensics:
             if node is None or node in known or not paths.reached[node] or paths.artifact[node]:
                 continue
             known.add(node)
-            sizes = collection.sizes
+            entries = collection.sizes
             leaks.append(
                 Leak(
                     kind="collection",
                     owner=paths.owner_text(node),
                     retainer_path=tuple(paths.hops(node)),
                     constructor="entry",
-                    per_iteration=Rate((sizes[-1] - sizes[-2]) / span, 0),
+                    per_iteration=Rate((entries[-1] - entries[-2]) / span, 0),
                     retained_bytes=int(after.self_size[node]),
-                    evidence=f"{' -> '.join(map(str, sizes))} entries",
+                    evidence=f"{' -> '.join(map(str, entries))} entries",
                 )
             )
         self._explain(before, after, paths, span)
@@ -145,22 +159,31 @@ class Forensics:
         self,
         growth: Growth,
         paths: OwnerPaths,
-        after: Snapshot,
+        graph: Graph,
+        size: int,
         windows: tuple[int, int],
-        span: int,
         urls: dict[int, str],
     ) -> Leak:
+        after = paths.snapshot
         kind = self._kind(growth, paths, after)
-        evidence = f"{growth.first} of {windows[0]}, then {growth.second} of {windows[1]} survived"
+        span = sum(windows)
+        retainers = 1
+        if kind in _HELD_BY_PROGRAM:
+            found, tree = graph.independent_retainers(growth.example)
+            strict = [r for r in found if tree.cost[r.owner] == PROGRAM]
+            retainers = max(1, len({r.owner for r in strict}))
         return Leak(
             kind=kind,
             owner=self._owner(growth, kind, paths),
             retainer_path=tuple(paths.hops(growth.example)),
             constructor=growth.constructor,
-            per_iteration=Rate(round(growth.net / span, 2), round(growth.size / span)),
-            retained_bytes=growth.size,
+            per_iteration=Rate(round(growth.net / span, 2), round(size / span)),
+            retained_bytes=size,
             location=self._location(growth.example, paths, after, urls),
-            evidence=evidence,
+            evidence=(
+                f"{growth.first} of {windows[0]}, then {growth.second} of {windows[1]} survived"
+            ),
+            retainers=retainers,
         )
 
     def _owner(self, growth: Growth, kind: str, paths: OwnerPaths) -> str:
@@ -220,10 +243,15 @@ class Forensics:
         return None
 
     def _explain(self, before: Snapshot, after: Snapshot, paths: OwnerPaths, span: int) -> None:
-        """Recognise growth of nodes that only the browser's own books hold."""
-        born = ~np.isin(after.node_id, before.node_id) & paths.reached & paths.artifact
+        """Recognise growth of nodes that only the browser's books or the test's handles hold."""
         class_of, names = after.classes
-        dom = [k for k, n in enumerate(names) if n.startswith("<") or n in ("Text", "Comment")]
-        if int((born & np.isin(class_of, dom)).sum()) >= span // 2:
-            self.explained.add("nodes")
-            self.findings = [Finding("the browser's undo history keeps nodes of typed text")]
+        dom = [kind for kind, name in enumerate(names) if is_document_node(name)]
+        born = ~np.isin(after.node_id, before.node_id) & np.isin(class_of, dom)
+        self.findings = []
+        for held, text in (
+            (paths.reached & paths.artifact, "the browser's undo history keeps typed text"),
+            (~paths.reached, "handles of the test keep elements alive; dispose of them"),
+        ):
+            if int((born & held).sum()) >= span // 2:
+                self.explained.add("nodes")
+                self.findings.append(Finding(text))

@@ -31,7 +31,7 @@ _ARTIFACTS = re.compile(
 _PLUMBING = re.compile(
     r"blink::|gin::|system / (?!Context)|EventListener$|RegisteredEventListener|EventListenerMap"
     r"|V8\w+(Callback|Function|NonNull|Handler|Listener|Constructor)\b|V8FrameCallback"
-    r"|\(|cppgc|std::|InternalNode|ScriptState|PropertyArray|JSArrayBufferData|ScheduledAction"
+    r"|DOMTimer|\(|cppgc|std::|InternalNode|ScriptState|PropertyArray|JSArrayBufferData|ScheduledAction"
 )
 
 

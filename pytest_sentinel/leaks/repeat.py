@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from playwright.sync_api import Error as PlaywrightError
+
 from pytest_sentinel.leaks.counters import Counters, CountersUnavailable
 from pytest_sentinel.leaks.growth import Growth, Trend, judge
 from pytest_sentinel.leaks.verdict import Finding, Leak, LeakReport, Rate, Sample, Verdict
@@ -174,7 +176,7 @@ class _Check:
         if self.origin is not None and self.counters.origin != self.origin:
             self._find("the scenario loads a new document: objects of the old one are gone", True)
         if not sample.settled:
-            self._find(f"the page was still busy after {self.settle:g} s", True)
+            self._find(f"a request was still open after {self.settle:g} s")
         self.origin = self.counters.origin
 
     def _note(self) -> int:
@@ -184,7 +186,7 @@ class _Check:
         try:
             ran = self.iterations - self.noted[0] if self.noted else 0
             grown = self.counters.note_collections(max(1, ran // 4))
-        except Exception:  # a navigation took the noted sizes with it
+        except (PlaywrightError, KeyError):  # a navigation took the noted sizes with it
             self.collections = False
             return 0
         self.noted.append(self.iterations)

@@ -248,7 +248,7 @@ pair(
 pair(
     "alternate-tree",
     "detached-dom|heap",
-    r"trees|previous|current",
+    r"buffers",
     """
     // Keeps the tree before the last one, as frameworks with two buffers do.
     const buffers = {current: null, previous: null};
