@@ -205,7 +205,7 @@ class Running:
                 fresh = test.item.get_closest_marker("fresh_browser") is not None
                 pool.begin_test(fresh=fresh)
             else:
-                # It may still ask for one by getfixturevalue; if it does, it will see what is wrong.
+                # It may still ask for one by getfixturevalue, and will then see what is wrong.
                 with suppress(Exception):
                     pool.begin_test(renew=False)
         finally:
