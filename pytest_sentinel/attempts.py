@@ -149,6 +149,13 @@ def forget_lost_fixtures(item: Any) -> None:
                     finalizers.clear()
 
 
+def kept_by(fixturedef: Any) -> list[object]:
+    """Return what a fixture gave, and what will end it: for a generator, that with its locals."""
+    cached = getattr(fixturedef, "cached_result", None)
+    held = [cached[0]] if cached is not None and cached[2] is None else []
+    return held + list(getattr(fixturedef, "_finalizers", ()))
+
+
 def name_failure(call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
     """Give a failure of ours its own word and letter, as plain values that xdist carries."""
     error = call.excinfo.value if call.excinfo is not None else None

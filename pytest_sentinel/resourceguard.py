@@ -1,25 +1,32 @@
 """The pytest edge of resource leaks: whose a resource is, what may stay, and what a leak costs.
 
 Tells ``leaks.origins`` which fixture is being set up, so that what a session fixture opens is the
-session's; has ``leaks.resources`` compare when a test's own fixtures are gone.
+session's; has ``leaks.resources`` compare when a test's own fixtures are gone, and when a wider
+fixture ends.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+import os
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+import _pytest
 import pytest
 
+from pytest_sentinel.attempts import kept_by
 from pytest_sentinel.errors import ResourceLeak, SentinelFailure
 from pytest_sentinel.running import Running
 
 if TYPE_CHECKING:
-    from pytest_sentinel.leaks.origins import Origins
+    from pytest_sentinel.leaks.acquisitions import Acquisitions
+    from pytest_sentinel.leaks.leftovers import Leftover
     from pytest_sentinel.leaks.resources import Before, Resources
 
 _WIDE = ("class", "module", "package", "session")
+# What is open on these when they end goes with them.
+_OF_THE_BROWSER = ("browser", "playwright", "launch_browser")
 
 
 class ResourceGuard:
@@ -28,13 +35,15 @@ class ResourceGuard:
     def __init__(self, running: Running, mode: str) -> None:
         self._running = running
         self._mode = mode
-        self._origins: Origins | None = None
+        self._notes: Acquisitions | None = None
         self._resources: Resources | None = None
         self._before: Before | None = None
+        self._living: dict[Any, Any] = {}
+        self._late: list[Leftover] = []
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Refuse markers that name no kind or give no reason."""
-        from pytest_sentinel.leaks.resources import KINDS
+        from pytest_sentinel.leaks.leftovers import KINDS
 
         for item in items:
             for marker in item.iter_markers("allow_leak"):
@@ -42,41 +51,65 @@ class ResourceGuard:
 
     def pytest_sessionstart(self) -> None:
         """Begin to note where things are opened."""
+        from pytest_sentinel.leaks.acquisitions import Acquisitions
         from pytest_sentinel.leaks.origins import Origins
         from pytest_sentinel.leaks.resources import Resources
 
-        self._origins = Origins()
-        self._origins.watch()
-        self._resources = Resources(self._origins, self._running.own_pids)
+        runner = os.path.dirname(_pytest.__file__)
+        ends = [os.path.join(runner, f"{name}.py") for name in ("python", "fixtures", "unittest")]
+        self._notes = Acquisitions(Origins(ends))
+        self._notes.watch()
+        self._resources = Resources(self._notes, self._running.own_pids, self._wide_values)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(
         self, fixturedef: Any, request: Any
     ) -> Generator[None, object, object]:
         """Have what the fixture opens count as its scope's."""
-        origins = self._origins
-        if origins is None:
+        if self._notes is None:
             return (yield)
-        wide = fixturedef.scope in _WIDE
-        owner = fixturedef if wide else None
+        origins, scope = self._notes.origins, fixturedef.scope
+        wide = scope in _WIDE
         if wide:
-            origins.adopt_codes(fixturedef.func, fixturedef.scope, fixturedef)
-        origins.scopes.append((fixturedef.scope, owner))
+            self._living[fixturedef] = request
+            origins.claim_function(fixturedef.func, scope, fixturedef)
+        origins.scopes.append((scope, fixturedef if wide else None))
         try:
             result = yield
         finally:
             origins.scopes.pop()
-        if fixturedef.argname == "playwright":
-            origins.watch_playwright(result)
+        if wide:
+            origins.claim_value(result, scope, fixturedef)
         return result
 
     def pytest_fixture_post_finalizer(self, fixturedef: Any) -> None:
         """Look at what a fixture of a wider scope leaves when it ends."""
-        if self._resources is None or fixturedef.scope not in _WIDE:
+        if self._notes is None or self._resources is None or fixturedef.scope not in _WIDE:
             return
-        if fixturedef.argname in ("browser", "playwright", "launch_browser"):
-            return  # what was open on them went with them
-        self._running.leaks += self._resources.left_by(fixturedef)
+        self._living.pop(fixturedef, None)
+        if fixturedef.argname not in _OF_THE_BROWSER:
+            self._late += self._resources.left_by(fixturedef)
+        self._notes.origins.release(fixturedef)
+
+    def _wide_values(self) -> Iterator[tuple[Any, list[object]]]:
+        for fixturedef, request in list(self._living.items()):
+            held = kept_by(fixturedef)
+            if fixturedef.scope == "class" and request.cls is not None:
+                held += vars(request.cls).values()
+            yield fixturedef, held
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Report with the test what the wider fixtures left that ended after it."""
+        late: list[Leftover] = []
+        try:
+            result = yield
+        finally:
+            late, self._late = self._allowed(item, self._late), []
+            self._running.leaks += late
+        if self._mode == "error" and late:
+            raise ResourceLeak([str(one) for one in late])
+        return result
 
     def begin(self, item: pytest.Item) -> None:
         """Look, before the test's own fixtures are set up."""
@@ -87,19 +120,25 @@ class ResourceGuard:
         """Compare, when the test's own fixtures are gone."""
         if self._resources is None or self._before is None:
             return []
-        allowed = {str(m.args[0]) for m in item.iter_markers("allow_leak")}
-        found = [one for one in self._resources.compare(self._before) if one.kind not in allowed]
+        found = self._allowed(item, self._resources.compare(self._before))
         self._before = None
         self._running.leaks += found
         if self._mode == "error" and found:
             return [ResourceLeak([str(one) for one in found])]
         return []
 
+    def _allowed(self, item: pytest.Item, found: list[Leftover]) -> list[Leftover]:
+        """Leave out what the test may leave open, and all of a test that will be run again."""
+        if self._running.is_repeating():
+            return []
+        allowed = {str(marker.args[0]) for marker in item.iter_markers("allow_leak")}
+        return [one for one in found if one.kind not in allowed]
+
     def pytest_unconfigure(self) -> None:
         """Put everything back."""
-        if self._origins is not None:
+        if self._notes is not None:
             with suppress(RuntimeError):
-                self._origins.close()
+                self._notes.close()
 
 
 def _check_marker(item: pytest.Item, marker: pytest.Mark, kinds: tuple[str, ...]) -> None:

@@ -93,6 +93,10 @@ class Running:
         """Return the children of this process that the plugin itself started."""
         return self._pool.own_pids() if self._pool is not None else set()
 
+    def is_repeating(self) -> bool:
+        """Tell whether this attempt is lost to the death of a browser, and will be repeated."""
+        return self._test is not None and self._test.retry
+
     def statistics(self) -> Statistics:
         """Return an immutable snapshot of the pool."""
         return self.pool().statistics()

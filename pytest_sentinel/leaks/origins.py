@@ -1,315 +1,319 @@
-"""Where things are opened: a light note of the stack at each acquisition.
+"""Whose a resource is: the stack at its acquisition, and the fixture or test that it belongs to.
 
-While watching, every Playwright object, route, binding, listener, thread, child process and file
-gets an Origin when it is made. Taking one costs a few microseconds: code objects and line numbers,
-no source lines, no strings; they become text only for a leak that is reported.
-
-What has no public event is noted at the narrowest private place there is, looked for first and
-done without where it is missing. ``close`` puts everything back.
+Taking an Origin costs microseconds: code objects and instruction offsets, no source lines, no
+strings; they become text only for a leak that is reported. Opens nothing, patches nothing.
 """
 
 from __future__ import annotations
 
+import functools
 import os
-import subprocess
 import sys
 import sysconfig
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from types import CodeType, FrameType
-from typing import Any
-from weakref import WeakKeyDictionary
+from types import CodeType, FrameType, FunctionType, MethodType
+from typing import Literal
 
 import greenlet
 
-_DEEPEST = 40
-_STDLIB = sysconfig.get_path("stdlib")
-_SITE = tuple({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
-_OURS = str(Path(__file__).parent.parent)
-_MACHINERY = ("pytest_playwright", "playwright", "_pytest", "pluggy", "greenlet", "asyncio")
+DEEPEST = 40
+_DECORATORS = 8
+TEST = "function"
+NOBODY = "nobody"  # of a thread that another test left, or that is none of Python's
+
+_OURS = str(Path(__file__).parent.parent) + os.sep
+_NOTING = tuple(f"{_OURS}leaks{os.sep}{name}.py" for name in ("origins", "acquisitions"))
+_STDLIB = sysconfig.get_path("stdlib") + os.sep
+_SITE = tuple({sysconfig.get_path(name) + os.sep for name in ("purelib", "platlib")})
+_PACKAGES = ("site-packages", "dist-packages")
+_DRIVER = ("playwright", "greenlet")
+_MACHINERY = (*_DRIVER, "pytest_playwright", "_pytest", "pluggy", "xdist", "execnet")
+# What the standard library opens late, in whoever's call it may be, for an owner of its own.
+_LATE = (
+    (f"concurrent{os.sep}futures{os.sep}", None),
+    (f"logging{os.sep}", "emit"),
+    (f"multiprocessing{os.sep}queues.py", "_start_thread"),
+    (f"multiprocessing{os.sep}resource_tracker.py", None),
+    (f"multiprocessing{os.sep}forkserver.py", "ensure_running"),
+)
 
 Frames = tuple[tuple[CodeType, int], ...]
+Opener = Literal["user", "library", "late", "us"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Origin:
-    """Who opened something: the frames, innermost first, and the scope it belongs to.
+    """Who opened something.
 
     Attributes:
         number: grows with each acquisition.
+        frames: code and instruction offset, innermost first.
         scope: the pytest scope that owns it; ``function`` is the running test.
         owner: the fixture of a wider scope that owns it, or None.
+        own: how many of the frames are its thread's own; the others are of who started that.
     """
 
     number: int
     frames: Frames
     scope: str
     owner: object | None
+    own: int = DEEPEST
 
-    def line(self) -> str:
+    def place(self, base: str) -> str:
         """Return ``file:line in function`` of the innermost code that its user wrote."""
-        best = next(
-            (frame for frame in self.frames if _is_users(frame[0].co_filename)),
-            next((frame for frame in self.frames if _is_outside(frame[0].co_filename)), None),
-        )
-        if best is None:
-            return "unknown"
-        code, number = best
-        return f"{_relative(code.co_filename)}:{number} in {code.co_name}"
+        return _innermost(self.frames, base, is_users) or self.passage(base)
 
-    def by_library(self) -> bool:
-        """Tell whether a library opened it for itself, rather than its user's code."""
-        for code, _ in self.frames:
-            name = code.co_filename
-            in_site = name.startswith(_SITE) or "site-packages" in name
-            if name.startswith("<") or (name.startswith(_STDLIB) and not in_site):
-                continue
-            return in_site
-        return True
+    def passage(self, base: str) -> str:
+        """Return the same of the innermost library that is neither pytest nor Playwright."""
+        return _innermost(self.frames, base, _is_guest) or "unknown"
+
+    def passes(self, part: str) -> bool:
+        """Tell whether the interpreter's file or folder ``part`` had a hand in it."""
+        return any(part in code.co_filename for code, _ in self.frames)
+
+    def opener(self) -> Opener:
+        """Tell who asked for it: the user's code, a library, the interpreter lately, or we."""
+        for code, _ in self.frames[: self.own]:
+            whose = _whose(code.co_filename)
+            if whose == "interpreter":
+                if _is_late(code):
+                    return "late"
+            elif whose in ("user", "us"):
+                return "user" if whose == "user" else "us"
+            elif whose == "library" and _package(code.co_filename) not in _DRIVER:
+                return "library"
+        return "library"
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """Code that works for a fixture of a wider scope; as a method, on ``receiver`` only."""
+
+    code: CodeType
+    receiver: object | None
+    scope: str
+    owner: object
 
 
 class Origins:
-    """Notes origins from ``watch`` on until ``close``; one at a time in a process."""
+    """Takes origins, knowing which fixture is being set up and whose code is whose."""
 
-    def __init__(self) -> None:
+    def __init__(self, ends: Collection[str] = ()) -> None:
+        """Note stacks up to the files in ``ends``, those of the test runner."""
         self.scopes: list[tuple[str, object | None]] = []
-        self.codes: dict[CodeType, tuple[str, object]] = {}
-        self.objects: dict[tuple[int, str], tuple[Any, str, Origin]] = {}
-        self.listeners: list[tuple[Any, Any, Any, Origin]] = []
-        self.files: dict[str, Origin] = {}
-        self.sockets: WeakKeyDictionary[Any, Origin] = WeakKeyDictionary()
-        self.processes: dict[int, Origin] = {}
-        self.forks = 0
-        self.connections: list[Any] = []
+        self.base = os.getcwd()
+        self._ends = frozenset(ends)
+        self._home = threading.get_ident()
+        self._claims: dict[int, list[_Claim]] = {}
+        self._owners: set[int] = set()
         self._count = 0
-        self._undo: list[Callable[[], None]] = []
+        self._began = 0
 
-    @property
-    def now(self) -> int:
-        """A number that every later acquisition exceeds."""
+    def begin(self) -> int:
+        """Note that a test begins here; return a number that all it acquires will exceed."""
+        self._home = threading.get_ident()
+        self._began = self._count
         return self._count
 
-    def take(self) -> Origin:
-        """Note the present stack."""
-        self._count += 1
-        frames = tuple(_frames())
-        scope, owner = self.scopes[-1] if self.scopes else ("function", None)
-        if scope == "function":
-            # A factory that a wider fixture handed out works for that fixture.
-            for code, _ in frames:
-                if code in self.codes:
-                    scope, owner = self.codes[code]
-                    break
-        return Origin(self._count, frames, scope, owner)
+    def is_home(self) -> bool:
+        """Tell whether this is the thread that runs the tests."""
+        return threading.get_ident() == self._home
 
-    def adopt_codes(self, function: Any, scope: str, owner: object) -> None:
-        """Remember the code of a wider fixture, with all functions defined in it."""
-        pending = [getattr(function, "__code__", None)]
+    def take(self) -> Origin:
+        """Note the present stack and its owner."""
+        self._count += 1
+        frames: list[tuple[CodeType, int]] = []
+        claim = self._walk(frames)
+        if not self.is_home():
+            return self._in_thread(frames, claim)
+        scope, owner = self.scopes[-1] if self.scopes else (TEST, None)
+        if scope == TEST and claim is not None:
+            scope, owner = claim.scope, claim.owner
+        return self._origin(frames, scope, owner)
+
+    def _origin(
+        self,
+        frames: list[tuple[CodeType, int]],
+        scope: str,
+        owner: object | None,
+        own: int = DEEPEST,
+    ) -> Origin:
+        if owner is not None:
+            self._owners.add(id(owner))
+        return Origin(self._count, tuple(frames), scope, owner, own)
+
+    def _walk(self, frames: list[tuple[CodeType, int]]) -> _Claim | None:
+        """Gather the stack, through the greenlets that wait for this one; return who claims it."""
+        claims, ends, found = self._claims, self._ends, None
+        current = greenlet.getcurrent()
+        frame: FrameType | None = sys._getframe(2)
+        while True:
+            while frame is not None:
+                code = frame.f_code
+                if len(frames) == DEEPEST or code.co_filename in ends:
+                    return found
+                if found is None and id(code) in claims:
+                    found = _claiming(claims[id(code)], frame)
+                frames.append((code, frame.f_lasti))
+                frame = frame.f_back
+            parent = current.parent
+            if parent is None:
+                return found
+            current, frame = parent, parent.gr_frame
+
+    def _in_thread(self, frames: list[tuple[CodeType, int]], claim: _Claim | None) -> Origin:
+        """What a thread opens belongs to whom the thread belongs."""
+        # current_thread() would enter a thread that is none of Python's into its books.
+        thread = getattr(threading, "_active", {}).get(threading.get_ident())
+        starter: Origin | None = getattr(thread, "_sentinel_origin", None)
+        scope, owner = (NOBODY, None) if claim is None else (claim.scope, claim.owner)
+        own = len(frames)
+        if starter is not None:
+            frames += starter.frames[: DEEPEST - own]
+            if claim is None and (starter.scope != TEST or starter.number > self._began):
+                scope, owner = starter.scope, starter.owner
+        return self._origin(frames, scope, owner, own)
+
+    def has_acquired(self, owner: object) -> bool:
+        """Tell whether anything was ever opened for a fixture of a wider scope."""
+        return id(owner) in self._owners
+
+    def give(self, origin: Origin, scope: str, owner: object) -> None:
+        """Make something that a test opened a wider fixture's."""
+        origin.scope, origin.owner = scope, owner
+        self._owners.add(id(owner))
+
+    # The code of wider fixtures
+
+    def claim_function(self, function: object, scope: str, owner: object) -> None:
+        """Count what a wider fixture's function opens, with all functions in it, as its own.
+
+        Not those of pytest and Playwright: a browser that a test has launched by
+        ``launch_browser`` is the test's.
+        """
+        plain = _plain(function)
+        if plain is None or not _works_for_fixtures(plain.__code__.co_filename):
+            return
+        pending: list[object] = [plain.__code__]
         while pending:
             code = pending.pop()
             if isinstance(code, CodeType):
-                self.codes[code] = (scope, owner)
-                pending += [const for const in code.co_consts if isinstance(const, CodeType)]
+                self._claim(_Claim(code, None, scope, owner))
+                pending += code.co_consts
 
-    # Watching
+    def claim_value(self, value: object, scope: str, owner: object) -> None:
+        """Count what a wider fixture's value opens when it is called as the fixture's.
 
-    def watch(self) -> None:
-        """Begin with threads, processes and files; Playwright's objects follow its start."""
-        origins = self
-        start = threading.Thread.start
-        init = subprocess.Popen.__init__
-
-        def noted_start(thread: threading.Thread) -> None:
-            thread._sentinel_origin = origins.take()  # type: ignore[attr-defined]
-            start(thread)
-
-        def noted_init(process: Any, *args: Any, **kwargs: Any) -> None:
-            init(process, *args, **kwargs)
-            origins.processes[process.pid] = origins.take()
-
-        self._patch(threading.Thread, "start", noted_start)
-        self._patch(subprocess.Popen, "__init__", noted_init)
-        _listen(self._on_open)
-
-    def watch_playwright(self, playwright: Any) -> None:
-        """Note what is made on the driver connection behind a sync Playwright object."""
-        connection = getattr(getattr(playwright, "_impl_obj", None), "_connection", None)
-        create = getattr(connection, "_create_remote_object", None)
-        if create is None or connection in self.connections:
+        The value may be a function, or an object of a class that the user wrote.
+        """
+        if isinstance(value, FunctionType):
+            self.claim_function(value, scope, owner)
             return
-        self.connections.append(connection)
+        receiver = value.__self__ if isinstance(value, MethodType) else value
+        for kind in type(receiver).__mro__:
+            for member in vars(kind).values():
+                plain = _plain(member)
+                if plain is not None and is_users(plain.__code__.co_filename):
+                    self._claim(_Claim(plain.__code__, receiver, scope, owner))
 
-        def noted_create(parent: Any, kind: str, guid: str, initializer: Any) -> Any:
-            made = create(parent, kind, guid, initializer)
-            if kind in WATCHED:
-                self.objects[(id(connection), guid)] = (made, kind, self.take())
-                self._watch_members(made)
-            return made
+    def _claim(self, claim: _Claim) -> None:
+        self._claims.setdefault(id(claim.code), []).append(claim)
 
-        vars(connection)["_create_remote_object"] = noted_create
-        self._watch_handlers(playwright)
-
-    def _watch_members(self, made: Any) -> None:
-        """Note what is started or exposed on a new page or context."""
-        bindings = getattr(made, "_bindings", None)
-        if isinstance(bindings, dict) and not bindings:
-            made._bindings = _Bindings(self)
-        tracing = type(getattr(made, "tracing", None))
-        start = vars(tracing).get("start")
-        if start is not None and not hasattr(start, "_sentinel"):
-            self._patch(tracing, "start", self._noted_start(start))
-
-    def _watch_handlers(self, playwright: Any) -> None:
-        module = sys.modules.get("playwright._impl.network") or sys.modules.get(
-            "playwright._impl._helper"
-        )
-        for name in ("RouteHandler", "WebSocketRouteHandler"):
-            kind = getattr(module, name, None)
-            if kind is not None and not hasattr(kind.__init__, "_sentinel"):
-                self._patch(kind, "__init__", self._noted_handler(kind.__init__))
-        base = next((c for c in type(playwright).__mro__ if "on" in vars(c)), None)
-        for name in ("on", "once"):
-            if base is not None and not hasattr(vars(base)[name], "_sentinel"):
-                self._patch(base, name, self._noted_listener(vars(base)[name]))
-
-    def _noted_handler(self, init: Callable[..., None]) -> Callable[..., None]:
-        def noted(made: Any, /, *args: Any, **kwargs: Any) -> None:
-            init(made, *args, **kwargs)
-            made._sentinel_origin = self.take()
-
-        noted._sentinel = True  # type: ignore[attr-defined]
-        return noted
-
-    def _noted_start(self, start: Callable[..., Any]) -> Callable[..., Any]:
-        def noted(tracing: Any, /, *args: Any, **kwargs: Any) -> Any:
-            tracing._sentinel_origin = self.take()
-            return start(tracing, *args, **kwargs)
-
-        noted._sentinel = True  # type: ignore[attr-defined]
-        return noted
-
-    def _noted_listener(self, register: Callable[..., None]) -> Callable[..., None]:
-        def noted(api: Any, event: Any, f: Any) -> None:
-            register(api, event, f)
-            self.listeners.append((api._impl_obj, event, api._wrap_handler(f), self.take()))
-
-        noted._sentinel = True  # type: ignore[attr-defined]
-        return noted
-
-    def _on_open(self, event: str, subject: Any) -> None:
-        if event in _FORKS:
-            self.forks += 1
-            return
-        if event == "socket.__new__":
-            self.sockets[subject] = self.take()
-            return
-        self.files[subject] = self.take()
-        if len(self.files) > 2000:
-            for old in list(self.files)[:1000]:
-                del self.files[old]
-
-    def _patch(self, holder: Any, name: str, replacement: Any) -> None:
-        original = vars(holder)[name]
-        setattr(holder, name, replacement)
-        self._undo.append(lambda: setattr(holder, name, original))
-
-    def close(self) -> None:
-        """Put everything back."""
-        while self._undo:
-            self._undo.pop()()
-        for connection in self.connections:
-            vars(connection).pop("_create_remote_object", None)
-        self.connections.clear()
-        self.objects.clear()
-        self.listeners.clear()
-        _listen(None)
+    def release(self, owner: object) -> None:
+        """Forget a fixture that has ended."""
+        self._owners.discard(id(owner))
+        for key, claims in list(self._claims.items()):
+            kept = [claim for claim in claims if claim.owner is not owner]
+            if kept:
+                self._claims[key] = kept
+            else:
+                del self._claims[key]
 
 
-class _Bindings(dict[str, Any]):
-    """The bindings of a page or context, with where each was exposed."""
-
-    def __init__(self, origins: Origins) -> None:
-        super().__init__()
-        self._origins = origins
-        self.noted: dict[str, Origin] = {}
-
-    def __setitem__(self, name: str, value: Any) -> None:
-        self.noted[name] = self._origins.take()
-        super().__setitem__(name, value)
+def is_users(name: str) -> bool:
+    """Tell whether a file is neither the interpreter's, nor a library's, nor ours."""
+    return _whose(name) == "user"
 
 
-WATCHED = {
-    "BrowserContext",
-    "Page",
-    "CDPSession",
-    "JSHandle",
-    "ElementHandle",
-    "APIRequestContext",
-    "Browser",
-}
-
-
-def _frames() -> Iterator[tuple[CodeType, int]]:
-    """Yield the stack from here outwards, through the greenlets that wait for this one."""
-    frame: FrameType | None = sys._getframe(2)
-    current = greenlet.getcurrent()
-    left = _DEEPEST
-    while left:
-        while frame is not None and left:
-            name = frame.f_code.co_filename
-            if not name.startswith(_OURS):
-                yield frame.f_code, frame.f_lineno
-                left -= 1
-            frame = frame.f_back
-        parent = current.parent
-        if parent is None:
-            return
-        current, frame = parent, parent.gr_frame
-
-
-_FORKS = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn"}
-_listener: Callable[[str, Any], None] | None = None
-_hooked = False
-
-
-def _listen(listener: Callable[[str, Any], None] | None) -> None:
-    """Hear of files, sockets and forks; a hook cannot be removed, only deaf."""
-    global _listener, _hooked
-    _listener = listener
-    if listener is not None and not _hooked:
-        _hooked = True
-        sys.addaudithook(_audit)
-
-
-def _audit(event: str, args: tuple[Any, ...]) -> None:
-    if _listener is None:
-        return
-    if event == "open":
-        if isinstance(args[0], str):
-            _listener(event, os.path.abspath(args[0]))
-    elif event == "socket.__new__":
-        _listener(event, args[0])
-    elif event in _FORKS:
-        _listener(event, None)
-
-
-def _is_outside(name: str) -> bool:
-    """Tell whether a file is neither Playwright's, pytest's nor the interpreter's own."""
+@functools.lru_cache(maxsize=4096)
+def _whose(name: str) -> Literal["user", "library", "interpreter", "us", "noting"]:
     if name.startswith("<"):
-        return False
+        return "interpreter"
+    if name in _NOTING:
+        return "noting"
+    if name.startswith(_OURS):
+        return "us"
+    if name.startswith(_SITE) or any(part in name for part in _PACKAGES):
+        return "library"
+    return "interpreter" if name.startswith(_STDLIB) else "user"
+
+
+@functools.lru_cache(maxsize=4096)
+def _package(name: str) -> str:
+    """Return the first folder or module behind ``site-packages``."""
+    for site in _SITE:
+        if name.startswith(site):
+            return name.removeprefix(site).partition(os.sep)[0]
     parts = Path(name).parts
-    return not any(part in parts for part in _MACHINERY)
+    at = next((parts.index(part) for part in _PACKAGES if part in parts), -2)
+    return parts[at + 1]
 
 
-def _is_users(name: str) -> bool:
-    return _is_outside(name) and "site-packages" not in name and not name.startswith(_STDLIB)
+def _is_guest(name: str) -> bool:
+    return _whose(name) == "library" and _package(name) not in _MACHINERY
 
 
-def _relative(name: str) -> str:
-    try:
-        relative = os.path.relpath(name)
-    except ValueError:
-        return name
-    return name if relative.startswith("..") else relative
+def _works_for_fixtures(name: str) -> bool:
+    return is_users(name) or _is_guest(name)
+
+
+def _is_late(code: CodeType) -> bool:
+    return any(
+        part in code.co_filename and function in (None, code.co_name) for part, function in _LATE
+    )
+
+
+def _claiming(claims: Iterable[_Claim], frame: FrameType) -> _Claim | None:
+    for claim in claims:
+        names = claim.code.co_varnames
+        if claim.receiver is None or (names and frame.f_locals.get(names[0]) is claim.receiver):
+            return claim
+    return None
+
+
+def _plain(function: object) -> FunctionType | None:
+    """Return the function under descriptors and decorators, if there is one."""
+    for _ in range(_DECORATORS):
+        if isinstance(function, (staticmethod, classmethod, MethodType)):
+            function = function.__func__
+        elif isinstance(function, property):
+            function = function.fget
+        elif isinstance(function, functools.partial):
+            function = function.func
+        elif isinstance(function, FunctionType) and "__wrapped__" in vars(function):
+            function = vars(function)["__wrapped__"]
+        else:
+            break
+    return function if isinstance(function, FunctionType) else None
+
+
+def _innermost(frames: Frames, base: str, fits: Callable[[str], bool]) -> str:
+    for code, offset in frames:
+        if fits(code.co_filename):
+            return f"{_relative(code.co_filename, base)}:{_line(code, offset)} in {code.co_name}"
+    return ""
+
+
+def _line(code: CodeType, offset: int) -> int:
+    for start, end, line in code.co_lines():
+        if start <= offset < end and line is not None:
+            return line
+    return code.co_firstlineno
+
+
+def _relative(name: str, base: str) -> str:
+    relative = os.path.relpath(name, base)
+    return name if relative.startswith(os.pardir) else relative

@@ -1,0 +1,148 @@
+"""What Playwright's client holds open: objects, and what was registered on them.
+
+Reads the notes of ``leaks.acquisitions`` against what the driver still knows, and closes what it
+is told to. Whether something is a leak is not decided here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import chain
+from typing import Any
+
+from pytest_sentinel.leaks.acquisitions import Acquisitions, Made
+from pytest_sentinel.leaks.leftovers import Found
+from pytest_sentinel.leaks.origins import Origin
+
+_KINDS = {
+    "BrowserContext": "context",
+    "Page": "page",
+    "CDPSession": "cdp-session",
+    "JSHandle": "handle",
+    "ElementHandle": "handle",
+    "APIRequestContext": "request-context",
+    "Browser": "browser",
+}
+_HOLDERS = ("BrowserContext", "Page", "APIRequestContext")
+_ROUTES = ("_routes", "_web_socket_routes")
+_CLOSERS = {"cdp-session": "detach", "request-context": "dispose"}
+CLOSABLE = ("context", "page", "browser", *_CLOSERS)
+
+
+def open_objects(notes: Acquisitions) -> Iterator[Found]:
+    """Yield what is open, and forget what is not."""
+    for key, made in list(notes.made.items()):
+        if not made.is_open():
+            del notes.made[key]
+        elif not _is_a_companion(made):
+            what = _describe(made)
+            parent = getattr(made.impl, "_parent", None)
+            yield Found(_KINDS[made.kind], what, made.origin, made.impl, parent)
+
+
+def registrations(notes: Acquisitions) -> Iterator[Found]:
+    """Yield routes, bindings, traces and listeners; those on what is gone went with it."""
+    holders = [made for made in notes.made.values() if made.kind in _HOLDERS]
+    for made in (made for made in holders if made.is_open()):
+        on = f"on a {_KINDS[made.kind]}"
+        routes = chain(
+            *(getattr(made.impl, name, ()) for name in ("_routes", "_web_socket_routes"))
+        )
+        for route in routes:
+            url = getattr(route, "url", "")
+            yield _registered("route", f"{getattr(url, 'pattern', url)!r} {on}", route, made)
+        bindings = getattr(made.impl, "_bindings", {})
+        for name, origin in getattr(bindings, "noted", {}).items():
+            if name in bindings:
+                yield Found("binding", f"{name!r} {on}", origin, None, made.impl)
+        tracing = getattr(made.impl, "tracing", None)
+        if getattr(tracing, "_is_tracing", False):
+            yield _registered("tracing", on, tracing, made)
+    kept = []
+    for entry in notes.listeners:
+        impl, event, handler, origin = entry
+        if not _is_gone(impl) and _listens(impl, event, handler):
+            kept.append(entry)
+            yield Found("listener", f"{event!r} on a {type(impl).__name__}", origin, None, impl)
+    notes.listeners[:] = kept
+
+
+def forget_the_tests(notes: Acquisitions) -> None:
+    """Drop the notes that only a test that has been judged could need."""
+    for key, made in list(notes.made.items()):
+        if made.origin.owner is None and made.kind not in _HOLDERS:
+            del notes.made[key]
+    notes.listeners[:] = [entry for entry in notes.listeners if entry[3].owner is not None]
+
+
+def close(one: Found) -> bool:
+    """Close what was found; return whether that worked."""
+    from playwright._impl._sync_base import mapping
+
+    name = _CLOSERS.get(one.kind, "close")
+    with suppress(Exception):
+        if getattr(one.subject, "_dispatcher_fiber", None) is None:
+            loop = one.subject._connection._loop
+            loop.run_until_complete(getattr(one.subject, name)())
+        else:
+            getattr(mapping.from_maybe_impl(one.subject), name)()
+        return True
+    return False
+
+
+def let_pass(notes: Acquisitions, pause: float) -> bool:
+    """Let ``pause`` seconds pass, hearing the driver's messages; False without a driver."""
+    for key, connection in list(notes.connections.items()):
+        loop, fiber = connection._loop, getattr(connection, "_dispatcher_fiber", None)
+        if loop.is_closed() or (fiber is not None and fiber.dead):
+            del notes.connections[key]
+            continue
+        with suppress(Exception):
+            if fiber is None:
+                loop.run_until_complete(asyncio.sleep(pause))
+            else:
+                _sleep(next(iter(connection._objects.values())), pause)
+            return True
+    return False
+
+
+def _sleep(impl: Any, pause: float) -> None:
+    from playwright._impl._sync_base import SyncBase
+
+    SyncBase(impl)._sync(asyncio.sleep(pause))
+
+
+def _registered(kind: str, what: str, subject: Any, made: Made) -> Found:
+    origin: Origin | None = getattr(subject, "_sentinel_origin", None)
+    return Found(kind, what, origin, None, made.impl)
+
+
+def _is_gone(impl: Any) -> bool:
+    connection = getattr(impl, "_connection", None)
+    return connection is not None and connection._objects.get(impl._guid) is not impl
+
+
+def _listens(impl: Any, event: Any, handler: Any) -> bool:
+    with suppress(Exception):  # a list of another version; then nothing is said
+        return any(found == handler for found in impl.listeners(event))
+    return False
+
+
+def _is_a_companion(made: Made) -> bool:
+    """Tell what Playwright makes for itself: a context's own APIRequestContext."""
+    parent = type(getattr(made.impl, "_parent", None)).__name__
+    return made.kind == "APIRequestContext" and parent in ("BrowserContext", "Browser")
+
+
+def _describe(made: Made) -> str:
+    with suppress(Exception):
+        if made.kind == "Page":
+            return f"at {made.impl.url!r}"
+        if made.kind == "BrowserContext":
+            count = len(made.impl.pages)
+            return f"with {count} page{'' if count == 1 else 's'}"
+        if made.kind in ("JSHandle", "ElementHandle"):
+            return str(made.impl)[:60]
+    return ""
