@@ -29,7 +29,7 @@ CACHE = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
 OPTIONS = ("-p", "no:locust", "-p", "no:cacheprovider")
 MARK = "SENTINEL_SCRATCH_RUN"
 
-KIT = '''
+HEAD = """
 import os
 import pathlib
 import signal
@@ -37,6 +37,10 @@ import signal
 import pytest
 
 HERE = pathlib.Path(__file__).parent
+"""
+KIT = (
+    HEAD
+    + '''
 
 
 def _pid(browser):
@@ -71,6 +75,7 @@ def once():
 
     return is_first
 '''
+)
 
 
 def slack() -> float:
@@ -94,7 +99,7 @@ class Scratch:
     def __init__(self, pytester: pytest.Pytester, tests: str, kit: str = "") -> None:
         os.environ["XDG_CACHE_HOME"] = CACHE  # pytester gives the environment back
         pytester.makeconftest(KIT + kit)
-        pytester.makepyfile(test_it="import os\nimport signal\nimport pytest\n" + tests)
+        pytester.makepyfile(test_it=HEAD + tests)
         self.pytester = pytester
         self.path = pytester.path
 

@@ -50,7 +50,7 @@ def test_slow_to_close(browser, kill, once):
         context.close()
     finally:
         if first:
-            pathlib.Path(__file__).with_name("took.txt").write_text(str(time.monotonic() - began))
+            (HERE / "took.txt").write_text(str(time.monotonic() - began))
 
 def test_after(page):
     page.set_content("<title>after</title>")
@@ -101,7 +101,7 @@ def test_a_browser_that_stops_between_tests_is_replaced_before_the_next(
 
 def test_a_close_that_hangs_is_bounded(pytester: pytest.Pytester) -> None:
     """With nobody watching the pulse, a context's close ends by its own deadline."""
-    scratch = Scratch(pytester, "import pathlib" + HUNG_CLOSE)
+    scratch = Scratch(pytester, HUNG_CLOSE)
     result = scratch.run("--sentinel-close-timeout=1s", "--sentinel-probe-timeout=60s")
     result.assert_outcomes(passed=2)
     # 1 s until it is asked by CDP, 2 s each until SIGTERM and SIGKILL.

@@ -20,8 +20,7 @@ def test_short(page, number):
 def test_waiting(page, number, kill):
     if os.environ.get("STOP_BROWSER"):
         kill(signal.SIGSTOP)
-    here = os.path.dirname(__file__)
-    open(os.path.join(here, f"waiting-{os.getpid()}"), "w").close()
+    (HERE / f"waiting-{os.getpid()}").touch()
     page.wait_for_timeout(600_000)
 """
 
