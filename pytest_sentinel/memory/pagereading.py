@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import Frame, Page
@@ -17,13 +17,18 @@ from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
 from pytest_sentinel.errors import HeapSnapshotError, NotMeasurable
 from pytest_sentinel.leaks.counters import Counters, CountersUnavailable
+from pytest_sentinel.memory.host import available_memory
 from pytest_sentinel.memory.limits import COUNTS, SIZES
 from pytest_sentinel.units import MIB, format_size
 
+if TYPE_CHECKING:
+    from pytest_sentinel.leaks.heapsnapshot import Tally
+
 SETTLE_SECONDS: Final = 2.0
 ANSWER_SECONDS: Final = 5.0
-SNAPSHOT_AT_MOST: Final = 128 * MIB
-"""A snapshot takes about 0.1 s and 1 MB of text for every MB of small objects."""
+SNAPSHOT_AT_MOST: Final = 192 * MIB
+SNAPSHOT_MEMORY: Final = 25
+"""A snapshot of many small objects takes the page's process so many times their size."""
 
 # Nodes of the document as it stands, with open shadow trees, and its style rules.
 _COUNT = """() => {
@@ -144,24 +149,36 @@ def biggest_constructors(page: Page, reading: PageReading, top: int = 5) -> list
     """Return the classes that fill the page's heap, a line each, or a line that says why not."""
     title = "biggest constructors"
     own = reading.heap - reading.buffers
+    free = available_memory()
     if own > SNAPSHOT_AT_MOST:
-        return [
-            f"{title}: not looked for, a snapshot of {format_size(own)} takes too long in a test"
-        ]
+        return [f"{title}: not looked for, a snapshot of {format_size(own)} takes too long"]
+    if own * SNAPSHOT_MEMORY > free:
+        needed = format_size(own * SNAPSHOT_MEMORY)
+        return [f"{title}: not looked for, it may take {needed} and {format_size(free)} are free"]
     try:
-        from pytest_sentinel.leaks.heapsnapshot import Snapshot
+        tallies = _photograph(page)[:top]
     except ImportError:
         return [f"{title}: need numpy: pip install 'pytest-sentinel[heap]'"]
-    try:
-        counters = Counters(page)
-        try:
-            tallies = Snapshot.from_chunks([counters.snapshot()]).constructors()[:top]
-        finally:
-            counters.close()
     except (PlaywrightError, HeapSnapshotError) as error:
         return [f"{title}: {str(error).splitlines()[0]}"]
     rows = [f"  {format_size(t.size):>9}  {t.count:>9,}  {t.name}" for t in tallies]
     return [f"{title} (bytes of their own, number):", *rows]
+
+
+def _photograph(page: Page) -> list[Tally]:
+    """Take a heap snapshot, parsed while it arrives: its text is some five times the heap."""
+    from pytest_sentinel.leaks.heapformat import SnapshotReader
+    from pytest_sentinel.leaks.heapsnapshot import Snapshot
+
+    reader = SnapshotReader(page.url)
+    session = page.context.new_cdp_session(page)
+    try:
+        session.on("HeapProfiler.addHeapSnapshotChunk", lambda event: reader.feed(event["chunk"]))
+        session.send("HeapProfiler.takeHeapSnapshot", {"reportProgress": False})
+    finally:
+        session.detach()
+    reader.finish()
+    return Snapshot(reader).constructors()
 
 
 def _wake(page: Page) -> None:

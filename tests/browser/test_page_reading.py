@@ -216,12 +216,13 @@ def test_the_biggest_constructors_are_named_with_bytes_and_number(page: Page) ->
 def test_a_heap_too_big_for_a_snapshot_is_said_to_be_that(
     page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No snapshot is taken that would take minutes."""
+    """No snapshot is taken that would take minutes, or more memory than there is."""
+    reading = read_page(page)
+    monkeypatch.setattr(pagereading, "available_memory", lambda: 1000)
+    assert biggest_constructors(page, reading)[0].endswith(" and 1000 B are free")
+
     monkeypatch.setattr(pagereading, "SNAPSHOT_AT_MOST", 1000)
-
-    [line] = biggest_constructors(page, read_page(page))
-
-    assert line.startswith("biggest constructors: not looked for, a snapshot of ")
+    assert biggest_constructors(page, reading)[0].endswith(" takes too long")
 
 
 def test_without_numpy_the_way_to_get_it_is_shown(
