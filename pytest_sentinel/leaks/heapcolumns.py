@@ -156,10 +156,12 @@ class Strings:
         return int(self.starts.size)
 
     def __getitem__(self, index: int) -> str:
-        text = self.bytes_at(index)
-        if b"\\" not in text:
-            return text.decode("utf-8", "replace")
-        decoded = cast("str", json.loads(b'"%b"' % text))
+        text = self.bytes_at(index).decode("utf-8", "replace")
+        if "\\" not in text:
+            return text
+        decoded = cast("str", json.loads(f'"{text}"'))
+        if "\\ud" not in text.lower():
+            return decoded
         # A page may cut a surrogate pair in two; half of one cannot be printed.
         return decoded.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 

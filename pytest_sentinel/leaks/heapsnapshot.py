@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import gzip
 import os
+import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ _CHUNK: Final = 1024 * 1024
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _MISSING: Final = 255
 _NUMBERED_EDGES: Final = ("element", "hidden")
+_TAG: Final = re.compile(rb"<[\w:-]+")
 _SYSTEM: Final = "system / "
 
 UNKNOWN, ATTACHED, DETACHED = 0, 1, 2
@@ -188,7 +190,7 @@ class Snapshot:
             used[name_ids] = True
             by_name = np.zeros(len(self.strings), np.int32)
             for name_id in np.flatnonzero(used).tolist():
-                name = class_name(kind, self.strings[name_id])
+                name = class_name(kind, self._name_of_class(name_id))
                 by_name[name_id] = names.setdefault(name, len(names))
             result[chosen] = by_name[name_ids]
         return result, list(names)
@@ -253,6 +255,12 @@ class Snapshot:
         ]
         return sorted(tallies, key=lambda tally: (-tally.size, -tally.count, tally.name))
 
+    def _name_of_class(self, name_id: int) -> str:
+        """Return what matters to the class in a name: of an element not its attributes."""
+        tag = self.strings.bytes_at(name_id).partition(b" ")[0]
+        # Every element of a page can have another name, and decoding is not free.
+        return tag.decode() if _TAG.fullmatch(tag) else self.strings[name_id]
+
     def _internal(self, node: int, label: str) -> int | None:
         """Return the node that the internal edge called ``label`` leads to, or None."""
         internal = self.edge_type_index("internal")
@@ -271,8 +279,8 @@ class Snapshot:
     def _check(self) -> None:
         if not len(self):
             raise HeapSnapshotError(self.source, "it has no nodes")
-        numbered = [self.edge_type_index(kind) for kind in _NUMBERED_EDGES]
-        named = ~np.isin(self.edge_type, numbered)
+        named = self.edge_type != self.edge_type_index(_NUMBERED_EDGES[0])
+        named &= self.edge_type != self.edge_type_index(_NUMBERED_EDGES[1])
         names = len(self.strings)
         for largest, limit, what in (
             (self.node_type.max(), len(self.node_types), "a node has an unknown type"),

@@ -10,7 +10,6 @@ from typing import Final
 
 import numpy as np
 
-from pytest_sentinel.leaks.heapcolumns import Column
 from pytest_sentinel.leaks.heapdiff import ClassDelta, diff, shares_ids, survivors
 from pytest_sentinel.leaks.heapsnapshot import DETACHED, Location, Nodes, Snapshot, Tally
 from pytest_sentinel.leaks.retainerpaths import RetainerPath, path_through, shortest_path
@@ -139,8 +138,9 @@ def overview(graph: Graph, top: int) -> Overview:
     tallies = snapshot.constructors()
     places = {name: place for place, name in enumerate(names)}
     heaviest = [np.flatnonzero(class_of == places[tally.name]) for tally in tallies[:top]]
-    detached = _detached_dom(graph)
+    detached = _detached_dom(snapshot)
     *retained, retained_by_dom = graph.retained_bytes([*heaviest, detached])
+    detached = detached[graph.alive[detached]]
     return Overview(
         nodes=len(snapshot),
         edges=int(snapshot.edge_to.size),
@@ -235,12 +235,10 @@ def holders(graph: Graph, nodes: Nodes, top: int) -> list[Holder]:
     return sorted(found.values(), key=lambda holder: (-holder.count, holder.path))[:top]
 
 
-def _detached_dom(graph: Graph) -> Nodes:
-    snapshot = graph.snapshot
+def _detached_dom(snapshot: Snapshot) -> Nodes:
     class_of, names = snapshot.classes
     dom = np.array([name.startswith("<") or name in _DOM for name in names], np.bool_)
-    detached: Column = (propagate_detachedness(snapshot) == DETACHED) & graph.alive
-    return np.flatnonzero(detached & dom[class_of])
+    return np.flatnonzero((propagate_detachedness(snapshot) == DETACHED) & dom[class_of])
 
 
 def _string_nodes(snapshot: Snapshot) -> Nodes:

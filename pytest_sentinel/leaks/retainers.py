@@ -83,13 +83,16 @@ class Graph:
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
+        self._alive: Column | None = None
         self.kind = node_kinds(snapshot)
         self.worth = edge_worth(snapshot, self.kind)
 
-    @functools.cached_property
+    @property
     def alive(self) -> Column:
         """Which nodes can be reached from the root."""
-        return self.reachable()
+        if self._alive is None:
+            self._alive = self.reachable()
+        return self._alive
 
     @functools.cached_property
     def tree(self) -> Tree:
@@ -126,12 +129,15 @@ class Graph:
         not reachable anyway retain nothing.
         """
         sizes: list[int] = []
-        for start in range(0, len(groups), _BITS):
-            batch = groups[start : start + _BITS]
+        nobody = np.empty(0, np.int64)
+        for start in range(0, len(groups), _BITS - 1):
+            # The last question blocks nothing: its answer is what is reachable at all.
+            batch = [*groups[start : start + _BITS - 1], nobody]
             search = _Search(self.snapshot, self.worth < NEVER, batch)
             search.run(np.zeros(1, np.int64))
-            for bit in range(len(batch)):
-                lost = self.alive & ~search.reached(bit)
+            self._alive = search.reached(len(batch) - 1)
+            for bit in range(len(batch) - 1):
+                lost = self._alive & ~search.reached(bit)
                 sizes.append(int(self.snapshot.self_size[lost].sum()))
         return sizes
 

@@ -73,7 +73,7 @@ def test_the_overview_shows_what_fills_the_heap(file: Path) -> None:
     assert output.startswith(f"{file}: ")
     assert "19 nodes, 19 edges, 8.87 KiB on the heap; 1 node (8 B) that nothing" in output
     assert "4 KiB of the browser's own outside the heap" in output
-    assert rows(output, "By type")[0] == ["object", "10", "6.05", "KiB"]
+    assert rows(output, "By type")[0] == ["object", "8", "6.05", "KiB"]
     assert rows(output, "Constructors by size")[0] == ["Item", "3", "6", "KiB", "8.7", "KiB"]
     assert rows(output, "Constructors by count")[0] == ["(string)", "6", "2.7", "KiB"]
 

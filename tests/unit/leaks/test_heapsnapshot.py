@@ -150,6 +150,17 @@ def test_totals_are_by_type_and_by_class() -> None:
     assert next(iter(tallies)) == "(array)"
 
 
+def test_the_classes_of_all_nodes_are_those_of_each() -> None:
+    """Elements with and without attributes, of any alphabet, are counted under one name."""
+    heap = HeapBuilder()
+    names = ['<my-tag id="a">', "<my-tag>", "<svg:a x>", "<\u00fcber tag>", "< odd", "Plain / x"]
+    nodes = [heap.held(0, "element", 1, "native", name) for name in names]
+    snapshot = heap.snapshot()
+    class_of, classes = snapshot.classes
+    assert [classes[class_of[node]] for node in nodes] == [snapshot.class_name(n) for n in nodes]
+    assert classes[class_of[nodes[0]]] == "<my-tag>"
+
+
 def test_some_nodes_can_be_summed_alone() -> None:
     """The same for a choice of nodes, without what is not among them."""
     heap, at = shop()

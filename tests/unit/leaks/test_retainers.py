@@ -103,7 +103,7 @@ def test_paths_are_the_shortest() -> None:
     shortest()
 
 
-def test_more_than_64_questions_are_asked_in_turns() -> None:
+def test_more_questions_than_bits_are_asked_in_turns() -> None:
     """Each group gets its own answer, however many there are."""
     heap = HeapBuilder()
     nodes = [heap.held(0, "element", n, "object", "Thing", n) for n in range(1, 131)]
@@ -112,9 +112,9 @@ def test_more_than_64_questions_are_asked_in_turns() -> None:
     assert graph.retained_bytes([]) == []
 
 
-@pytest.mark.parametrize("groups", [1, 9, 33, 64])
+@pytest.mark.parametrize("groups", [1, 9, 33, 63])
 def test_every_width_of_marks_works(groups: int) -> None:
-    """8, 16, 32 and 64 questions at a time."""
+    """Marks of 8, 16, 32 and 64 bits."""
     heap = HeapBuilder()
     nodes = [heap.held(0, "element", n, "object", "Thing", 100 + n) for n in range(groups)]
     graph = Graph(heap.snapshot())
