@@ -26,7 +26,7 @@ CONFIRMED, PROBABLE, WEAK = 3, 2, 1
 
 # Machinery of V8 that grows while code warms up; no page can leak it by itself.
 _FEWEST = 3  # survivors that are worth a question
-_KEPT = 0.7  # of the survivors must be net growth
+_KEPT = 0.5  # of the survivors must be net growth
 _TIMERS = ("DOMTimer",)
 _PARTS = 16  # a string or buffer has no more edges than this
 _STORE = re.compile(

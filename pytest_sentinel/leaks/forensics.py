@@ -35,6 +35,7 @@ _COLLECTION = re.compile(r"Array|Map|Set|WeakMap")
 _HELD_BY_PROGRAM = ("heap", "collection", "closure", "string", "array-buffer", "detached-dom")
 _LEAST_SWELLING = 8  # bytes per iteration
 _SLOWEST = 6  # iterations per leaked object; what grows more slowly is beyond a quick check
+_FEWEST_AWAITED = 3
 _STILL_THERE = 0.8  # of the accused objects, after their timers had time to fire
 _ROLES = {"listeners": "event listener", "timer": "timer", "observer": "observer"}
 
@@ -57,6 +58,8 @@ class Forensics:
         self.explained: set[str] = set()
         self._taken: list[tuple[bytes, Snapshot]] = []
         self._late: dict[Leak, Any] = {}
+        self._awaited = 0
+        self._accused = False
         self._swellings: dict[tuple[int, str], float] = {}
 
     def take(self) -> None:
@@ -67,8 +70,8 @@ class Forensics:
 
     @property
     def awaits_timers(self) -> bool:
-        """Tell whether a timer that has yet to fire refers to something that was accused."""
-        return bool(self._late)
+        """Tell whether what timers refer to, that have yet to fire, may change the verdict."""
+        return bool(self._late) or (not self._accused and self._awaited >= _FEWEST_AWAITED)
 
     def given_back(self) -> list[Leak]:
         """Look once more, and return the accused whose objects go now that timers fired."""
@@ -90,7 +93,8 @@ class Forensics:
         paths = OwnerPaths(after, before)
         growths = survivors(before, between, after, windows, paths)
         proven = [growth for growth in growths if growth.strength >= PROBABLE]
-        awaited = awaited_by_timers(before, after, paths) if proven else np.empty(0, np.bool_)
+        awaited = awaited_by_timers(before, after, paths)
+        self._awaited = int(awaited.sum())
         late = {
             growth.owner: after.node_id[growth.nodes]
             for growth in proven
@@ -147,6 +151,7 @@ class Forensics:
                 )
             )
         self._swellings = rates
+        self._accused = bool(leaks)
         slow = any(growth.net * _SLOWEST >= span for growth in growths)
         return leaks, slow or (bool(rates) and windows[0] < _SLOWEST)
 
