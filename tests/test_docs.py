@@ -178,7 +178,7 @@ def test_every_fixture_is_documented() -> None:
 
 def test_every_kind_of_leftover_is_documented() -> None:
     """The reference names every kind that allow_leak takes."""
-    from pytest_sentinel.leaks.resources import KINDS
+    from pytest_sentinel.leaks.leftovers import KINDS
 
     assert documented("markers-and-fixtures.md", *KINDS) == []
 
