@@ -202,6 +202,7 @@ class Running:
             self._sampler.mark()
 
     def _begin_test(self, test: Test, pool: WorkerPool) -> None:
+        pool.test = test.item.nodeid
         if pool.deaths():
             self._rebuild_held()
         try:

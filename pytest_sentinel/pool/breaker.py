@@ -3,7 +3,8 @@
 Clockless: every function takes ``now`` (seconds, any monotonic clock). The policy:
 
 * a failed launch, or a browser that ended in less than ``PROVEN_UPTIME`` without having served
-  a test, is a strike; a browser that did either clears all strikes;
+  a test, is a strike; a browser that did either clears all strikes. A test that kills each browser
+  it is given strikes once: that is its own fault, and must not cost the tests that follow;
 * ``STRIKES`` strikes in a row open the breaker: nothing is launched any more;
 * after a pause one trial is let through (half-open). It clears the strikes or opens the breaker
   again, with a pause twice as long, up to ``LONGEST_PAUSE``. What browsers of before do meanwhile
@@ -34,12 +35,14 @@ class Breaker:
     """The strikes of one launch key, and the cause of the last one.
 
     Attributes:
+        under: what ran on the browser that was the last strike; empty for a failed launch.
         trial: the browser that was let through while half-open; None when there is none.
     """
 
     strikes: int = 0
     cause: str = ""
     log: str = ""
+    under: str = ""
     pause: float = FIRST_PAUSE
     opened_at: float | None = None
     trial: str | None = None
@@ -68,11 +71,15 @@ class Breaker:
             return 0.0
         return max(0.0, self.opened_at + self.pause - now)
 
-    def strike(self, now: float, browser: str, cause: str, log: str = "") -> None:
-        """Count a failed launch, or a browser that ended before it was proven."""
-        self.strikes += 1
+    def strike(
+        self, now: float, browser: str, cause: str, log: str = "", *, under: str = ""
+    ) -> None:
+        """Count a failed launch, or a browser that ended, ``under`` a test, before it was proven."""
+        if not under or under != self.under:
+            self.strikes += 1
         self.cause = cause
         self.log = log
+        self.under = under
         if self.trial == browser:
             self.trial = None
             self.pause = min(self.pause * 2, LONGEST_PAUSE)
@@ -85,7 +92,7 @@ class Breaker:
         if self.opened_at is not None and self.trial != browser:
             return
         self.strikes = 0
-        self.cause = self.log = ""
+        self.cause = self.log = self.under = ""
         self.pause = FIRST_PAUSE
         self.opened_at = None
         self.trial = None

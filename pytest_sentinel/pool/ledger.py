@@ -267,8 +267,13 @@ class Ledger:
         self.breaker(slot.key).strike(now, new.name, cause, log)
         return [Dispose(new.name, kill=True)]
 
-    def crashed(self, number: int, now: float, cause: str, log: str = "") -> list[Action]:
-        """The slot's browser died, or hangs: a strike unless it was proven, and kill the rest."""
+    def crashed(
+        self, number: int, now: float, cause: str, log: str = "", *, under: str = ""
+    ) -> list[Action]:
+        """The slot's browser died, or hangs: a strike unless it was proven, and kill the rest.
+
+        ``under`` is the test that ran, if one did: deaths under the same test are one strike.
+        """
         slot = self._slots[number]
         browser = slot.browser
         if browser is None or browser.state in (BrowserState.CLOSING, BrowserState.DEAD):
@@ -276,7 +281,7 @@ class Ledger:
         browser.take(BrowserEvent.CRASHED)
         self._crashes += 1
         if not browser.proven and now - browser.ready_at < PROVEN_UPTIME:
-            self.breaker(slot.key).strike(now, browser.name, cause, log)
+            self.breaker(slot.key).strike(now, browser.name, cause, log, under=under)
         else:
             self._prove(slot, browser)
         return [Dispose(browser.name, kill=True)]

@@ -95,6 +95,7 @@ class WorkerPool:
         self._settings = settings
         self._sampler = sampler
         self.log_file = log_file
+        self.test = ""  # the one that runs
         self._ledger = Ledger(
             Wear(settings.recycle_after, settings.max_browser_age, settings.max_browser_memory)
         )
@@ -183,7 +184,8 @@ class WorkerPool:
         seat.deaths.append((seat.name, death))
         self._note("crashed", seat, str(death))
         log = "\n".join(death.tail)
-        self._act(self._ledger.crashed(number, time.monotonic(), str(death), log), seat)
+        now = time.monotonic()
+        self._act(self._ledger.crashed(number, now, str(death), log, under=self.test), seat)
         return death
 
     def deaths(self, *, thoroughly: bool = False) -> list[Death]:
