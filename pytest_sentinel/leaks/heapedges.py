@@ -20,6 +20,7 @@ PROGRAM, BROWSER, MACHINERY, NEVER = 1, 2, 3, 9
 OBJECT, BLINK, INTERNAL, ROOT = range(4)  # what a node is to the edges that touch it
 
 _INTERNAL_TYPES: Final = ("code", "object shape")
+_SLICE: Final = 1024 * 1024  # edges looked at a time, to bound the working memory
 _NATIVE_CONTEXT: Final = "system / NativeContext"
 _WEAK_MAP: Final = re.compile(rb" pair in WeakMap \(table @(\d+)\)\"")
 
@@ -91,8 +92,11 @@ def _held_by_weak_maps(snapshot: Snapshot) -> Nodes:
     table_of = np.zeros(len(strings), np.uint32)
     offsets, tables = np.array(entries).T
     table_of[strings.indexes_at(offsets)] = tables
-    edges = np.flatnonzero(snapshot.edge_type == snapshot.edge_type_index("internal"))
-    edges = edges[table_of[snapshot.edge_name[edges]] != 0]
-    holder_ids = snapshot.node_id[snapshot.holders(edges)]
-    held: Nodes = edges[holder_ids == table_of[snapshot.edge_name[edges]]]
-    return held
+    internal = snapshot.edge_type_index("internal")
+    found = []
+    for start in range(0, snapshot.edge_to.size, _SLICE):
+        edges = np.flatnonzero(snapshot.edge_type[start : start + _SLICE] == internal) + start
+        edges = edges[table_of[snapshot.edge_name[edges]] != 0]
+        holder_ids = snapshot.node_id[snapshot.holders(edges)]
+        found.append(edges[holder_ids == table_of[snapshot.edge_name[edges]]])
+    return np.concatenate(found)

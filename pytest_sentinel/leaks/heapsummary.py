@@ -262,6 +262,7 @@ def _biggest_strings(snapshot: Snapshot, top: int) -> list[Text]:
 def _duplicate_strings(snapshot: Snapshot, top: int) -> list[Text]:
     """Return the strings that exist more than once, those that waste most first."""
     nodes = _string_nodes(snapshot)
+    nodes = nodes[np.bincount(snapshot.node_name[nodes])[snapshot.node_name[nodes]] > 1]
     # Equal beginnings of long strings share a name, so equal sizes are asked for too.
     keys = np.stack((snapshot.node_name[nodes].astype(np.int64), snapshot.self_size[nodes]))
     order = np.lexsort(keys)

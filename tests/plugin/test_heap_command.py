@@ -307,6 +307,49 @@ def test_a_big_file_is_read_with_a_bar(file: Path, monkeypatch: pytest.MonkeyPat
     assert CliRunner().invoke(heap, [str(file), "--json"]).stderr == ""
 
 
+def write_tree(path: Path, nodes: int) -> int:
+    """Write a heap of that many objects, each held by two others, and return the file's size."""
+    builder = HeapBuilder()
+    label, name = builder.text("next"), builder.text("Thing")
+    head = builder.document()
+    head["snapshot"] |= {"node_count": nodes, "edge_count": 2 * nodes}
+    width = len(head["snapshot"]["meta"]["node_fields"])
+    with path.open("w") as file:
+        file.write(f'{{"snapshot":{json.dumps(head["snapshot"])},\n"nodes":[')
+        file.write(",".join(f"3,{name},{2 * at + 1},16,2,0" for at in range(nodes)))
+        file.write('],\n"edges":[')
+        children = (min(2 * at + side, nodes - 1) * width for at in range(nodes) for side in (1, 2))
+        file.write(",".join(f"2,{label},{child}" for child in children))
+        file.write(f'],\n"strings":{json.dumps(list(builder.strings))}}}')
+    return path.stat().st_size
+
+
+def test_memory_stays_within_a_multiple_of_the_file(tmp_path: Path) -> None:
+    """The whole overview of a file of 16 MB needs less than three times that."""
+    code = (
+        "import sys; from pytest_sentinel.heapcommand import heap;"
+        "heap([sys.argv[1], '--json'], standalone_mode=False);"
+        "status = open('/proc/self/status').read();"
+        "print(status.split('VmHWM:')[1].split()[0])"
+    )
+    peaks = {}
+    for nodes in (10, 400_000):
+        path = tmp_path / f"{nodes}.heapsnapshot"
+        size = write_tree(path, nodes)
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(path)],
+            capture_output=True,
+            text=True,
+            timeout=90,
+            check=True,
+        )
+        document, peak = done.stdout.splitlines()
+        assert json.loads(document)["overview"]["reachable_nodes"] == nodes
+        peaks[nodes] = int(peak) * 1024
+    assert size > 15_000_000
+    assert peaks[400_000] - peaks[10] < 3 * size
+
+
 def test_the_command_loads_no_numpy_until_it_reads() -> None:
     """Other commands of the same group start without it."""
     code = "import sys, pytest_sentinel.heapcommand; print('numpy' in sys.modules)"
