@@ -88,14 +88,13 @@ def survivors(
     for name in _MACHINERY:
         wanted &= after.node_type != after.type_index(name)
     groups = _by_owner(np.flatnonzero(wanted), ~old, after, paths)
-    old_paths: list[OwnerPaths] = []
+    groups = {owner: members for owner, members in groups.items() if len(members) >= _FEWEST}
+    if not groups:
+        return []
+    old_paths = OwnerPaths(before)
     found = []
     for owner, members in groups.items():
-        if len(members) < _FEWEST:
-            continue
-        if not old_paths:
-            old_paths.append(OwnerPaths(before))
-        gone = _gone(owner, before, after, old_paths[0])
+        gone = _gone(owner, before, after, old_paths)
         growth = _grown(owner, np.array(members), window, gone, after, paths, windows)
         if growth is not None:
             found.append(growth)

@@ -6,7 +6,6 @@ and nothing that only the inspector or the test holds counts as held.
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -52,6 +51,7 @@ class OwnerPaths:
     def __init__(self, snapshot: Snapshot, earlier: Snapshot | None = None) -> None:
         self.snapshot = snapshot
         self._earlier = earlier
+        self._ways: dict[int, tuple[int, ...]] = {}
         count = len(snapshot)
         self._source = np.repeat(np.arange(count), np.diff(snapshot.first_edge))
         class_of, names = snapshot.classes
@@ -229,14 +229,17 @@ class OwnerPaths:
 
     # ---- asking
 
-    @functools.cache  # noqa: B019  a path is asked for a handful of nodes of one snapshot
     def way(self, node: int) -> tuple[int, ...]:
         """Return the nodes from the root down to ``node``, both included."""
-        nodes = []
-        while node >= 0:
-            nodes.append(node)
-            node = int(self.parent[node])
-        return tuple(reversed(nodes))
+        known = self._ways.get(node)
+        if known is None:
+            nodes = []
+            place = node
+            while place >= 0:
+                nodes.append(place)
+                place = int(self.parent[place])
+            known = self._ways[node] = tuple(reversed(nodes))
+        return known
 
     def under(self, node: int) -> Column:
         """Return which nodes hang under ``node`` in the tree."""
@@ -249,7 +252,6 @@ class OwnerPaths:
         mask[node] = False
         return mask
 
-    @functools.cache  # noqa: B019  a handful of nodes of one snapshot
     def is_plumbing(self, node: int) -> bool:
         """Tell whether a node has no name of its own to show."""
         kind = self.snapshot.type_name(node)

@@ -189,9 +189,11 @@ def text_in_window(builder: HeapBuilder, window: int, entries: int) -> None:
     parts = builder.held(
         holder, "property", "log", "concatenated string", "x", 20, node_id=entry_id(entries)
     )
-    builder.held(
-        parts, "internal", "first", "string", "x", 30 * entries, node_id=9001 + 2 * entries
-    )
+    builder.held(holder, "property", "name", "string", "z", 10, node_id=5001 + 2 * entries)
+    builder.held(parts, "internal", "second", "object", "O", 999, node_id=OWNER_ID + 8)
+    for depth in range(4):
+        size, node_id = 0 if depth else 30 * entries, 9001 + 400 * depth + 2 * entries
+        parts = builder.held(parts, "internal", "first", "string", "x", size, node_id=node_id)
     builder.held(
         holder, "property", f"new{entries}", "string", "y", 500, node_id=7001 + 2 * entries
     )
@@ -229,3 +231,67 @@ def test_timers_lead_to_what_was_made_with_them() -> None:
     mask = awaited_by_timers(before, after, OwnerPaths(after))
     names = sorted(after.name(node) for node in range(len(after)) if mask[node])
     assert names == ["DOMTimer", "DOMTimer", "E", "E"]
+
+
+def ownerless(builder: HeapBuilder, window: int, entries: int) -> None:
+    """Objects that hang at the roots of the machine, not at anything of the page."""
+    del window
+    for number in range(entries):
+        builder.held(builder.root, "element", number, "object", "Loose", node_id=entry_id(number))
+
+
+def test_what_hangs_at_the_root_accuses_the_root_only() -> None:
+    """There is an owner for everything, if only V8's root."""
+    assert [growth.owner for growth in grown(ownerless)] == [0]
+
+
+def test_a_swelling_needs_a_holder_of_old() -> None:
+    """A slot that did not exist before cannot have swollen."""
+
+    def other(builder: HeapBuilder, window: int, entries: int) -> None:
+        holder = builder.held(window, "property", f"app{entries}", "object", "O", node_id=entries)
+        builder.held(holder, "property", "log", "string", "x", 900, node_id=entries * 1000 + 1)
+
+    def buffer(builder: HeapBuilder, window: int, entries: int) -> None:
+        holder = builder.held(window, "property", "app", "object", "O", node_id=OWNER_ID)
+        view = builder.held(
+            holder, "property", "bytes", "object", "Uint8Array", 40, node_id=entry_id(entries)
+        )
+        builder.held(view, "internal", "map", "object shape", "system / Map", node_id=3)
+        data = "system / JSArrayBufferData"
+        builder.held(view, "internal", "b", "native", data, 100 * entries, node_id=60 + entries)
+
+    before, after = heap(other, 401), heap(other, 403)
+    assert swollen(before, after, OwnerPaths(after), least=96) == {}
+    before, after = heap(buffer, 2), heap(buffer, 8)
+    [(_, gained)] = swollen(before, after, OwnerPaths(after), least=96).values()
+    assert gained == 600
+
+
+def store_that_moves(builder: HeapBuilder, window: int, entries: int) -> None:
+    """The table of a map stays, but the map around it is another one each time."""
+    holder = builder.held(window, "property", "m", "object", "Map", node_id=301 + 2 * entries)
+    store = builder.held(holder, "internal", "table", "array", "", node_id=OWNER_ID)
+    for number in range(entries):
+        builder.held(store, "element", number, "object", "Entry", node_id=entry_id(number))
+
+
+def test_an_owner_that_is_new_itself_has_lost_nothing() -> None:
+    """What hangs under a fresh holder of an old table is still counted."""
+    [growth] = grown(store_that_moves)
+    assert (growth.first, growth.second, growth.net) == (5, 7, 12)
+
+
+def test_objects_of_a_global_object_that_nobody_holds_have_no_owner() -> None:
+    """Without an earlier snapshot to compare with, every global object is a root of its own."""
+
+    def frames(builder: HeapBuilder, window: int, entries: int) -> None:
+        for number in range(entries):
+            name = "Window [JSGlobalObject] / https://b.test"
+            frame = builder.held(
+                window, "element", number, "object", name, node_id=entry_id(number)
+            )
+            builder.held(frame, "property", "x", "object", "X", node_id=5001 + 2 * number)
+
+    before, between, after = (heap(frames, count) for count in (3, 8, 15))
+    assert survivors(before, between, after, WINDOWS, OwnerPaths(after)) == []
