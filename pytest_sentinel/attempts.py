@@ -158,11 +158,18 @@ def kept_by(fixturedef: Any) -> list[object]:
 
 def name_failure(call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
     """Give a failure of ours its own word and letter, as plain values that xdist carries."""
-    error = call.excinfo.value if call.excinfo is not None else None
+    if call.excinfo is None:
+        return
+    raised = error = call.excinfo.value
     if isinstance(error, SentinelFailures):
         error = error.exceptions[0]
     if isinstance(error, SentinelFailure):
         setattr(report, STATUS_ATTRIBUTE, [error.letter, error.status])
+        if report.when == "teardown" and error is raised:
+            # We raised it where there is nothing of the user's: only what it says is of interest.
+            shown: Any = call.excinfo.getrepr(style="value")
+            shown.reprcrash.message = error.in_brief()
+            report.longrepr = shown
 
 
 def is_playwright_error(call: pytest.CallInfo[None]) -> bool:

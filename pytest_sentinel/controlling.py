@@ -201,7 +201,7 @@ class Controlling:
 
         digest = self._digest
         busy = digest.launched or digest.launch_failures or digest.worker_crashes
-        if not busy:
+        if not (busy or digest.leaks):
             return
         if self._config.get_verbosity() < 0:
             row = one_line(digest)

@@ -114,13 +114,17 @@ class SentinelFailure(AssertionError):
     status = "FAILED"
     letter = "F"
 
+    def in_brief(self) -> str:
+        """Return it in one line."""
+        return str(self).partition("\n")[0]
+
 
 class SentinelFailures(ExceptionGroup[SentinelFailure]):
     """Raised when a test failed in more than one way at once."""
 
 
 class ResourceLeak(SentinelFailure):
-    """Raised when a test left something open.
+    """Raised when a test, or fixtures that ended with it, left something open.
 
     Attributes:
         leftovers: what, one sentence each, with the line that opened it.
@@ -129,13 +133,18 @@ class ResourceLeak(SentinelFailure):
     status = "LEAKED"
     letter = "L"
 
-    def __init__(self, leftovers: Sequence[str]) -> None:
+    def __init__(self, leftovers: Sequence[str], who: str = "the test") -> None:
         self.leftovers = tuple(leftovers)
         rows = "\n  ".join(self.leftovers)
         super().__init__(
-            f"the test left {len(self.leftovers)} open:\n  {rows}\n"
+            f"{who} left {len(self.leftovers)} open:\n  {rows}\n"
             "Close it, or say why it may stay: @pytest.mark.allow_leak(KIND, reason=...)"
         )
+
+    def in_brief(self) -> str:
+        """Return the first leftover, and how many more there are."""
+        hidden = len(self.leftovers) - 1
+        return self.leftovers[0] + (f", and {hidden} more" if hidden else "")
 
 
 class PageLeak(SentinelFailure):

@@ -21,7 +21,7 @@ from pytest_sentinel.errors import (
 )
 from pytest_sentinel.memory import limits
 from pytest_sentinel.memory.limits import LIMIT_BROWSER, LIMIT_PAGE, LIMIT_WORKER, Budget, Held
-from pytest_sentinel.running import Running
+from pytest_sentinel.running import REFUSED, Running, refuse
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 _MOST_BAD_MARKERS = 5
 _URL_WIDTH = 80
-_REFUSED = "sentinel_refused_markers"
 _WORKER = "this Python process; Playwright's driver and the browsers are not in it"
 _HOW_GROWTH = "growth is judged without pages of files, which move with other browsers' lives"
 
@@ -80,14 +79,12 @@ class MemoryMarkers:
         if bad:
             rows = [f"{nodeid}: {error}" for error, nodeid in bad.items()][:_MOST_BAD_MARKERS]
             message = "\n".join(rows)
-            if hasattr(config, "workeroutput"):
-                config.workeroutput[_REFUSED] = message
-            raise pytest.UsageError(message)
+            refuse(config, message)
 
     @pytest.hookimpl(optionalhook=True, trylast=True)
     def pytest_testnodedown(self, node: Any) -> None:
         """Say in the controller what a worker refused: what it raises there is not shown."""
-        refused = (getattr(node, "workeroutput", None) or {}).get(_REFUSED)
+        refused = (getattr(node, "workeroutput", None) or {}).get(REFUSED)
         if refused is not None:
             raise pytest.UsageError(refused)
 

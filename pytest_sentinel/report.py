@@ -35,7 +35,8 @@ def closing_section(digest: Digest, *, worker_limit: int, top: int, record: str)
     yield from _crashes(digest)
     yield from _launch_failures(digest)
     yield from _leaks(digest)
-    yield Row(_browsers(digest))
+    if digest.launched or digest.launch_failures or not digest.leaks:
+        yield Row(_browsers(digest))
     yield from _memory(digest, worker_limit)
     if top:
         yield from _ranking("slowest", digest.slowest(top), lambda a: format_duration(a.seconds))
@@ -47,11 +48,13 @@ def closing_section(digest: Digest, *, worker_limit: int, top: int, record: str)
 
 def one_line(digest: Digest) -> Row | None:
     """Return the one line that is worth breaking the silence of ``-q``, or None."""
+    parts = []
     if digest.worker_crashes or digest.crashes or digest.launch_failures:
-        died = ", ".join(f"worker {line.worker} died" for line in digest.worker_crashes)
-        what = _browsers(digest).removeprefix("browsers").strip()
-        return Row(f"sentinel: {', '.join(filter(None, [what, died]))}", "bad")
-    return None
+        parts.append(_browsers(digest).removeprefix("browsers").strip())
+    parts += [f"worker {line.worker} died" for line in digest.worker_crashes]
+    if digest.leaks:
+        parts.append(f"{digest.leaks.total()} left open")
+    return Row(f"sentinel: {', '.join(parts)}", "bad") if parts else None
 
 
 def _browsers(digest: Digest) -> str:

@@ -17,7 +17,7 @@ import pytest
 
 from pytest_sentinel.attempts import kept_by
 from pytest_sentinel.errors import ResourceLeak, SentinelFailure
-from pytest_sentinel.running import Running
+from pytest_sentinel.running import Running, refuse
 
 if TYPE_CHECKING:
     from pytest_sentinel.leaks.acquisitions import Acquisitions
@@ -41,13 +41,15 @@ class ResourceGuard:
         self._living: dict[Any, Any] = {}
         self._late: list[Leftover] = []
 
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+    def pytest_collection_modifyitems(
+        self, config: pytest.Config, items: list[pytest.Item]
+    ) -> None:
         """Refuse markers that name no kind or give no reason."""
-        from pytest_sentinel.leaks.leftovers import KINDS
-
         for item in items:
             for marker in item.iter_markers("allow_leak"):
-                _check_marker(item, marker, KINDS)
+                problem = _problem_with(marker)
+                if problem:
+                    refuse(config, f"{item.nodeid}: {problem}")
 
     def pytest_sessionstart(self) -> None:
         """Begin to note where things are opened."""
@@ -108,7 +110,7 @@ class ResourceGuard:
             late, self._late = self._allowed(item, self._late), []
             self._running.leaks += late
         if self._mode == "error" and late:
-            raise ResourceLeak([str(one) for one in late])
+            raise ResourceLeak([str(one) for one in late], "fixtures that ended with the test")
         return result
 
     def begin(self, item: pytest.Item) -> None:
@@ -141,11 +143,13 @@ class ResourceGuard:
                 self._notes.close()
 
 
-def _check_marker(item: pytest.Item, marker: pytest.Mark, kinds: tuple[str, ...]) -> None:
+def _problem_with(marker: pytest.Mark) -> str:
+    from pytest_sentinel.leaks.leftovers import KINDS
+
     good = 'write @pytest.mark.allow_leak("context", reason="the app keeps it")'
-    if len(marker.args) != 1 or marker.args[0] not in kinds:
-        raise pytest.UsageError(
-            f"{item.nodeid}: allow_leak takes one kind of {', '.join(kinds)}; {good}"
-        )
-    if set(marker.kwargs) != {"reason"} or not str(marker.kwargs["reason"]).strip():
-        raise pytest.UsageError(f"{item.nodeid}: allow_leak must give a reason; {good}")
+    if len(marker.args) != 1 or marker.args[0] not in KINDS:
+        return f"allow_leak takes one kind of {', '.join(KINDS)}; {good}"
+    reason = marker.kwargs.get("reason")
+    if len(marker.kwargs) != 1 or not (isinstance(reason, str) and reason.strip()):
+        return f"allow_leak must give a reason; {good}"
+    return ""

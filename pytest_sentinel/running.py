@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 import pytest
 
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from pytest_sentinel.memory.sampler import Sampler
     from pytest_sentinel.pool.ledger import Statistics
     from pytest_sentinel.pool.worker import WorkerPool
+
+
+REFUSED = "sentinel_refused_markers"
 
 
 class Guard(Protocol):
@@ -308,7 +311,8 @@ class Running:
         if leaks:
             text = "\n".join(map(str, leaks))
             report.user_properties.append(("sentinel_leaks", text))
-            report.sections.append(("sentinel: left open", text))
+            if not hasattr(report, attempts.STATUS_ATTRIBUTE):  # else the failure says it
+                report.sections.append(("sentinel: left open", text))
 
     # Beginning and end
 
@@ -338,6 +342,18 @@ class Running:
         from pytest_sentinel.waiting import say_if_slow
 
         return say_if_slow(self._config, f"sentinel: waiting for {key} to start")
+
+
+def refuse(config: pytest.Config, message: str) -> NoReturn:
+    """End the run over markers that make no sense, in a worker too.
+
+    Raises:
+        pytest.UsageError: always. What a worker raises is not shown: its controller repeats it.
+    """
+    output = getattr(config, "workeroutput", None)
+    if output is not None:
+        output[REFUSED] = message
+    raise pytest.UsageError(message)
 
 
 def worker_id(config: pytest.Config) -> str:

@@ -83,3 +83,19 @@ def test_machinery_and_verdicts_are_two_families() -> None:
     assert not issubclass(errors.SentinelError, AssertionError)
     assert not issubclass(errors.SentinelFailure, errors.SentinelError)
     assert issubclass(errors.BrowserNotFound, errors.SentinelError)
+
+
+def test_leftovers_are_listed_and_the_first_stands_for_all() -> None:
+    """ResourceLeak says who left what; in brief, the first and how many more."""
+    one, other = "context opened at a.py:1 in test_a", "thread 'b' opened at a.py:2 in test_a"
+    error = errors.ResourceLeak([one, other])
+    assert error.leftovers == (one, other)
+    assert str(error).startswith(f"the test left 2 open:\n  {one}\n  {other}\nClose it")
+    assert error.in_brief() == f"{one}, and 1 more"
+    assert errors.ResourceLeak([one], "a fixture").in_brief() == one
+    assert str(errors.ResourceLeak([one], "a fixture")).startswith("a fixture left 1 open:")
+
+
+def test_a_verdict_in_brief_is_its_first_line() -> None:
+    """A summary has room for one line."""
+    assert errors.PageLeak("LEAK +1 node\n  owner window.x").in_brief() == "LEAK +1 node"

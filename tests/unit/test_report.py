@@ -182,3 +182,16 @@ def test_a_dead_worker_breaks_the_silence_and_is_named() -> None:
     """A line that says nothing of the worker would be no help."""
     row = one_line(digest(event("launched"), Attempt("a", "worker-crashed", worker="gw1")))
     assert row == Row("sentinel: 1 launched, worker gw1 died", "bad")
+
+
+def test_leaks_break_the_silence() -> None:
+    """Under -q one number says that there is something to read."""
+    leaks = (Leftover("thread", "'poller'", "a.py:1"), Leftover("context", "", "a.py:2"))
+    folded = digest(event("launched"), Attempt("a", "passed", leaks=leaks))
+    assert one_line(folded) == Row("sentinel: 2 left open", "bad")
+
+
+def test_a_run_without_browsers_speaks_of_none() -> None:
+    """When only leaks are to be told, no line counts browsers."""
+    folded = digest(Attempt("a", "passed", leaks=(Leftover("thread", "'poller'", "a.py:1"),)))
+    assert section(folded, top=0) == [Row("leaked     thread opened at a.py:1", "bad")]
