@@ -232,7 +232,8 @@ class Running:
             test.passed = report.passed
             self._poke()
         if self._pool is not None and (test.uses_browser or self._pool.was_used()):
-            if report.failed:
+            # Under xfail a teardown that fails counts as one more expected failure.
+            if report.failed or (report.when == "teardown" and call.excinfo is not None):
                 self._blame(test, call, report)
             elif report.when == "teardown":
                 self._notice_death(test)
@@ -260,6 +261,7 @@ class Running:
             if attempts.is_playwright_error(call):
                 # Nothing could be closed any more; that is the crash once more, not a second fault.
                 report.outcome = "passed"
+                vars(report).pop("wasxfail", None)
         elif test.may_retry and not (test.item.session.shouldfail or test.item.session.shouldstop):
             report.outcome = CRASHED  # type: ignore[assignment]
             test.retry = True

@@ -74,7 +74,7 @@ class Breaker:
     def strike(
         self, now: float, browser: str, cause: str, log: str = "", *, under: str = ""
     ) -> None:
-        """Count a failed launch, or a browser that ended, ``under`` a test, before it was proven."""
+        """Count a failed launch, or a browser that ended ``under`` a test before it was proven."""
         if not under or under != self.under:
             self.strikes += 1
         self.cause = cause
