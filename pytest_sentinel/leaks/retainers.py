@@ -151,9 +151,12 @@ class Graph:
         snapshot = self.snapshot
         cost = np.zeros(len(snapshot), np.uint8)
         search = _Search(snapshot, self.worth <= PROGRAM, [] if blocked is None else [blocked])
-        handles = np.flatnonzero(self.kind == ROOT)
+        # The window of a frame that is gone may wait for the collector, or hang on what is blocked.
+        live = self.alive if blocked is None else self.reachable(blocked)
+        beginnings = np.union1d(self.global_objects, self.scopes)
+        handles = np.flatnonzero((self.kind == ROOT) & live)
         for limit, roots in (
-            (PROGRAM, np.union1d(self.global_objects, self.scopes)),
+            (PROGRAM, beginnings[live[beginnings]]),
             (BROWSER, handles[:0]),
             (BROWSER, handles),
             (MACHINERY, handles[:0]),

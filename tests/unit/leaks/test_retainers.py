@@ -281,6 +281,24 @@ def test_paths_avoid_what_is_blocked() -> None:
     assert graph.paths(indexes(item)).edges_to(item) is None
 
 
+def test_a_window_that_nothing_holds_is_no_beginning() -> None:
+    """The global object of a frame that is gone neither keeps anything nor explains anything."""
+    heap = HeapBuilder()
+    window = heap.window()
+    name = "Window [JSGlobalObject] / about:blank"
+    lost = heap.node("object", name)
+    thing = heap.held(lost, "property", "thing", "object", "Thing")
+    frame = heap.held(window, "property", "frame", "object", name)
+    inside = heap.held(frame, "property", "inside", "object", "Inside")
+    heap.edge(inside, "property", "parent", frame)
+    graph = Graph(heap.snapshot())
+    assert graph.tree.edges_to(thing) is None
+    assert graph.tree.edges_to(inside) is not None
+    assert graph.paths(indexes(frame)).edges_to(inside) is None
+    found, _ = graph.independent_retainers(frame)
+    assert [retainer.owner for retainer in found] == [window]
+
+
 # ---- independent retainers
 
 
