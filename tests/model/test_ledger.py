@@ -152,13 +152,13 @@ class Pool(RuleBasedStateMachine):
         self.end(name)
 
     @precondition(lambda self: self.world.serving)
-    @rule(data=st.data())
-    def crash(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), under=st.sampled_from(["", "test_a", "test_b"]))
+    def crash(self, data: st.DataObject, under: str) -> None:
         """A browser dies by itself; hearing of it again changes nothing."""
         slot = data.draw(st.sampled_from(sorted(self.world.serving)))
         name = self.world.serving.pop(slot)
         self.world.crashed += 1
-        actions = self.ledger.crashed(slot, self.now, "it died")
+        actions = self.ledger.crashed(slot, self.now, "it died", under=under)
         assert actions == [Dispose(name, kill=True)]
         assert self.ledger.crashed(slot, self.now, "it died") == []
         self.end(name)

@@ -121,3 +121,31 @@ def test_a_browser_of_before_neither_ends_nor_proves_the_trial() -> None:
     assert breaker.trial == "trial"
     assert breaker.state(131.0) is BreakerState.HALF_OPEN
     assert not breaker.may_launch(131.0, "another")
+
+
+def test_a_test_that_kills_every_browser_strikes_once() -> None:
+    """Its retries say nothing new; three tests in a row that lose theirs do."""
+    breaker = Breaker()
+    for number in range(5):
+        breaker.strike(0.0, f"browser-{number}", "it died", under="test_a")
+    assert breaker.strikes == 1
+    breaker.strike(0.0, "browser-5", "it died", under="test_b")
+    breaker.strike(0.0, "browser-6", "it died", under="test_c")
+    assert breaker.state(0.0) is BreakerState.OPEN
+
+
+def test_failed_launches_strike_each() -> None:
+    """They are under no test, and each is news."""
+    breaker = Breaker()
+    for number in range(3):
+        breaker.strike(0.0, f"browser-{number}", "no memory")
+    assert breaker.state(0.0) is BreakerState.OPEN
+
+
+def test_a_trial_that_the_same_test_kills_opens_it_again() -> None:
+    """No new strike, but the trial has failed."""
+    breaker = opened(at=100.0)
+    breaker.under = "test_a"
+    assert breaker.may_launch(130.0, "trial")
+    breaker.strike(131.0, "trial", "it died", under="test_a")
+    assert breaker.retry_in(131.0) == 2 * FIRST_PAUSE

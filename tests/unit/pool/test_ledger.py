@@ -317,6 +317,15 @@ def test_a_crashed_slot_is_refused_too() -> None:
     assert action.slot == 1
 
 
+def test_crashes_under_one_test_do_not_refuse_the_next() -> None:
+    """A test that kills each browser it gets costs itself alone."""
+    ledger = serving()
+    for _ in range(5):
+        ledger.crashed(1, 0.0, "it died", under="test_a")
+        assert isinstance(due(ledger)[0], Launch)
+        ledger.launched(1, 0.0)
+
+
 def test_other_browsers_are_launched_meanwhile() -> None:
     """A breaker belongs to one way of launching."""
     ledger = broken()
