@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -34,6 +37,8 @@ from pytest_sentinel.pool.heartbeat import Heartbeat, bounded
 
 _TERMINATE_AFTER = 2.0  # from asking politely by CDP to SIGTERM, and from there to SIGKILL
 _GONE_WITHIN = 5.0  # a killed process that is still there after this is stuck in the kernel
+_CLEANED_WITHIN = 1.0
+_OWN_PROFILE = "playwright_"
 _LOG_BYTES = 64 * 1024
 
 
@@ -137,8 +142,8 @@ class LocalBrowser:
 
     def death(self) -> Death:
         """Return how it ended; waits a moment for the driver's log to say so."""
-        if self.process is not None:
-            wait_gone([self.process], 1.0)
+        if self.process is not None and not wait_gone([self.process], 1.0):
+            self._wait_cleaned()
         log = self._read_log()
         return Death("hung" if self._hung else "crashed", log.ended, log.tail)
 
@@ -200,6 +205,21 @@ class LocalBrowser:
             # Its leader is gone; a pid is not given out again while a group bears its number.
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.process.pid, signal.SIGKILL)
+        self._wait_cleaned()
+
+    def _wait_cleaned(self) -> None:
+        """Wait until the driver has removed the profile; without a driver, remove it.
+
+        It does so when it sees the browser's end, having logged that. A driver that is stopped
+        before leaves the profile, as at the end of a run whose last test lost its browser.
+        """
+        if self.profile is None or not Path(self.profile).name.startswith(_OWN_PROFILE):
+            return
+        never = threading.Event()
+        deadline = time.monotonic() + _CLEANED_WITHIN
+        while os.path.exists(self.profile) and time.monotonic() < deadline:
+            never.wait(0.005)
+        shutil.rmtree(self.profile, ignore_errors=True)
 
     def rest(self) -> None:
         """Stop watching its pulse."""
