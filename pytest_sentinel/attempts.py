@@ -110,8 +110,13 @@ def _run_phase(test: Test, when: str, **extra: Any) -> pytest.TestReport:
     if not item.config.getoption("usepdb", False):
         reraise += (KeyboardInterrupt,)
     hook = getattr(item.ihook, _PHASES[when])
+
+    def run_hook() -> None:
+        __tracebackhide__ = True
+        hook(item=item, **extra)
+
     call = pytest.CallInfo.from_call(
-        lambda: hook(item=item, **extra),
+        run_hook,
         when=when,  # type: ignore[arg-type]
         reraise=reraise,
     )

@@ -60,6 +60,8 @@ class Controlling:
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Write the first line of the record."""
+        if self._journal is not None:
+            self._journal.open()
         from pytest_sentinel.telemetry.record import Run
 
         settings = {

@@ -152,9 +152,11 @@ def pytest_configure(config: pytest.Config) -> None:
     from pytest_sentinel.memorymarkers import MemoryMarkers
     from pytest_sentinel.running import Running
 
-    directory = controlling.directory if controlling is not None else None
-    if workerinput.get("directory"):
-        directory = Path(workerinput["directory"])
+    told = Path(workerinput["directory"]) if workerinput.get("directory") else None
+
+    def directory() -> Path | None:
+        return controlling.directory if controlling is not None else told
+
     running = Running(config, settings, directory, bool(workerinput.get("replacement")))
     manager.register(running, "sentinel-running")
     manager.register(fixtures, "sentinel-fixtures")

@@ -68,6 +68,7 @@ class ResourceGuard:
         self, fixturedef: Any, request: Any
     ) -> Generator[None, object, object]:
         """Have what the fixture opens count as its scope's."""
+        __tracebackhide__ = True
         if self._notes is None:
             return (yield)
         origins, scope = self._notes.origins, fixturedef.scope

@@ -51,12 +51,12 @@ class Running:
         self,
         config: pytest.Config,
         settings: Settings,
-        log_dir: Path | None,
+        directory: Callable[[], Path | None],
         is_replacement: bool = False,
     ) -> None:
         self._config = config
         self.settings = settings
-        self._log_dir = log_dir
+        self._directory = directory
         self._is_replacement = is_replacement
         self._sampler: Sampler | None = None
         self._pool: WorkerPool | None = None
@@ -70,7 +70,7 @@ class Running:
     @property
     def directory(self) -> Path | None:
         """Where this run's files go; None when no record is kept."""
-        return self._log_dir
+        return self._directory()
 
     # The pool, made with the first browser
 
@@ -111,6 +111,7 @@ class Running:
         self, fixturedef: Any, request: Any
     ) -> Generator[None, object, object]:
         """Note which fixture opened the contexts that outlive a test."""
+        __tracebackhide__ = True
         if fixturedef.argname == "playwright":
             return (yield from self._with_driver_log())
         if fixturedef.argname == "delete_output_dir" and self._is_replacement:
@@ -127,10 +128,11 @@ class Running:
 
     def _with_driver_log(self) -> Generator[None, object, object]:
         """Have the driver that starts now write its browsers' output to a file of ours."""
+        __tracebackhide__ = True
         from pytest_sentinel.pool.launcher import driver_log
 
-        if self._log_dir is not None:
-            self._driver_log = self._log_dir / f"browsers-{worker_id(self._config)}.log"
+        if self.directory is not None:
+            self._driver_log = self.directory / f"browsers-{worker_id(self._config)}.log"
         added = driver_log(os.environ, self._driver_log) if self._driver_log else {}
         # Only while it starts: DEBUG means something else to most of the programs a test starts.
         os.environ.update(added)
@@ -146,6 +148,7 @@ class Running:
 
     def _with_output_kept(self) -> Generator[None, object, object]:
         """Keep upstream from wiping the artifacts of the worker that this one replaces."""
+        __tracebackhide__ = True
         option = self._config.option
         kept, option.output = option.output, os.devnull + "-nothing"
         try:

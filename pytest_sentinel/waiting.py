@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import pytest
 
@@ -19,13 +20,18 @@ def say_if_slow(config: pytest.Config, sentence: str) -> Callable[[], None]:
     reporter = config.pluginmanager.getplugin("terminalreporter")
     if reporter is None or hasattr(config, "workerinput") or config.get_verbosity() < 0:
         return lambda: None
+    capture = config.pluginmanager.getplugin("capturemanager")
     began = time.monotonic()
     said = threading.Event()
 
+    def write(text: str) -> None:
+        # A fixture's output is captured; this line is for the person who waits for the fixture.
+        with capture.global_and_fixture_disabled() if capture is not None else nullcontext():
+            reporter.write(text, flush=True)
+
     def say() -> None:
         said.set()
-        reporter.ensure_newline()
-        reporter.write(f"{sentence} ...", flush=True)
+        write(f"\n{sentence} ...")
 
     timer = threading.Timer(SLOW, say)
     timer.daemon = True
@@ -35,6 +41,6 @@ def say_if_slow(config: pytest.Config, sentence: str) -> Callable[[], None]:
         timer.cancel()
         timer.join()
         if said.is_set():
-            reporter.write_line(f" {time.monotonic() - began:.1f} s")
+            write(f" {time.monotonic() - began:.1f} s\n")
 
     return finished

@@ -20,10 +20,10 @@ FILE_NAME = "run.jsonl"
 
 
 class Journal:
-    """An open run record.
+    """A run record that is being written.
 
     Args:
-        directory: the record directory (``.sentinel``); created if need be.
+        directory: the record directory (``.sentinel``).
         run_id: a short name that is unique among runs.
         complain: called once with a sentence if the record cannot be kept.
     """
@@ -34,13 +34,17 @@ class Journal:
         start = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
         self.directory = directory / "runs" / f"{start}-{run_id}"
         self.path = self.directory / FILE_NAME
+
+    def open(self) -> None:
+        """Create the run's directory and file, and point ``latest`` at it."""
+        runs = self.directory.parent
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
-            ignore = directory / ".gitignore"
+            ignore = runs.parent / ".gitignore"
             if not ignore.exists():
                 ignore.write_text("*\n")
             self._file = self.path.open("ab")
-            _point(directory / "runs" / "latest", self.directory.name)
+            _point(runs / "latest", self.directory.name)
         except OSError as error:
             self._give_up(error)
 
@@ -67,6 +71,7 @@ class Journal:
             self._file = None
 
     def __enter__(self) -> Self:
+        self.open()
         return self
 
     def __exit__(
