@@ -33,7 +33,9 @@ HEAD = """
 import os
 import pathlib
 import signal
+import threading
 
+import psutil
 import pytest
 
 HERE = pathlib.Path(__file__).parent
@@ -58,8 +60,15 @@ def pid_of():
 
 @pytest.fixture
 def kill(browser):
-    """Send a signal to the browser's main process."""
-    return lambda number=signal.SIGKILL: os.kill(_pid(browser), number)
+    """Send a signal to the browser's main process; with ``wait``, see to it that it has died."""
+
+    def send(number=signal.SIGKILL, wait=False):
+        process = psutil.Process(_pid(browser))
+        process.send_signal(number)
+        while wait and process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+            threading.Event().wait(0.005)
+
+    return send
 
 
 @pytest.fixture(scope="session")

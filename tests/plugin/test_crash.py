@@ -19,20 +19,20 @@ PHASES = """
 @pytest.fixture
 def dies_in_setup(kill, once):
     if once("setup"):
-        kill()
+        kill(wait=True)
     yield
 
 @pytest.fixture
 def dies_in_teardown(page, kill, once):
     yield
     if once("teardown"):
-        kill()
+        kill(wait=True)
 
 @pytest.fixture
 def fails_after_the_browser(kill, once):
     yield
     if once("both"):
-        kill()
+        kill(wait=True)
         raise AssertionError("the fixture's own fault")
 
 def test_setup(dies_in_setup, page):
@@ -46,7 +46,7 @@ def test_own_fault(page, fails_after_the_browser):
 
 @pytest.mark.xfail(reason="it kills its browser", strict=True)
 def test_xfail(page, kill):
-    kill()
+    kill(wait=True)
     page.goto("about:blank")
 
 def test_good(page):
@@ -54,12 +54,12 @@ def test_good(page):
 
 def test_skip(page, kill, once):
     if once("skip"):
-        kill()
+        kill(wait=True)
     pytest.skip("for another reason")
 
 def test_passes_all_the_same(browser, kill, once):
     if once("passes"):
-        kill()
+        kill(wait=True)
 
 def test_fails_by_itself(page):
     page.set_content("<p>fails")
@@ -69,7 +69,7 @@ def test_last(page, kill, once):
     page.set_content("<title>last</title>")
     assert page.title() == "last"
     if once("last"):
-        kill()
+        kill(wait=True)
 """
 
 
