@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,7 +44,7 @@ class Growth:
         owner: index of the owner in the later snapshot.
         example: index of one survivor it holds.
         constructor: class of the survivors nearest to the owner.
-        first, second: survivors born in each window.
+        born: how many of them were born in each window.
         net: how many more of the class the owner holds than before.
         slot: the owner's property that leads to them, if it is one and the same.
         size: bytes of all survivors under the owner.
@@ -55,8 +55,7 @@ class Growth:
     owner: int
     example: int
     constructor: str
-    first: int
-    second: int
+    born: tuple[int, ...]
     net: int
     size: int
     strength: int
@@ -64,9 +63,17 @@ class Growth:
     nodes: Column = field(repr=False)
 
 
-def judge(first: int, second: int, windows: tuple[int, int]) -> int:
-    """Weigh the survivors of two birth windows against one another; 0 means no leak."""
-    one, two = windows
+def judge(born: Sequence[int], windows: Sequence[int]) -> int:
+    """Weigh the survivors born in each window of iterations; 0 means no leak.
+
+    With one window only, the caller must know from elsewhere that growth kept its pace.
+    """
+    if len(windows) == 1:
+        total, span = born[0], windows[0]
+        if total >= span:
+            return PROBABLE if total % span else CONFIRMED
+        return WEAK if total * 3 >= span else 0
+    (first, second), (one, two) = born, windows
     if first >= one and second >= two and first * two == second * one:
         return CONFIRMED
     if first >= 3 and second * one * 4 >= first * two * 3:
@@ -76,14 +83,19 @@ def judge(first: int, second: int, windows: tuple[int, int]) -> int:
 
 def survivors(
     before: Snapshot,
-    between: Snapshot,
+    between: Snapshot | None,
     after: Snapshot,
-    windows: tuple[int, int],
+    windows: Sequence[int],
     paths: OwnerPaths,
 ) -> list[Growth]:
-    """Return every owner that grew over both windows, the strongest and largest first."""
+    """Return every owner that grew over all windows, the strongest and largest first.
+
+    ``between`` is the snapshot that parts two windows; there is none for a single window.
+    """
     old = np.isin(after.node_id, before.node_id)
-    window = np.where(old, 0, np.where(np.isin(after.node_id, between.node_id), 1, 2))
+    late = np.zeros(old.size, np.bool_)
+    if between is not None:
+        late = ~old & ~np.isin(after.node_id, between.node_id)
     wanted = ~old & paths.reached & ~paths.artifact
     for name in _MACHINERY:
         wanted &= after.node_type != after.type_index(name)
@@ -95,7 +107,7 @@ def survivors(
     found = []
     for owner, members in groups.items():
         gone = _gone(owner, before, after, old_paths)
-        growth = _grown(owner, np.array(members), window, gone, after, paths, windows)
+        growth = _grown(owner, np.array(members), late, gone, after, paths, windows)
         if growth is not None:
             found.append(growth)
     return sorted(found, key=lambda g: (-g.strength, -g.size, g.constructor))
@@ -128,24 +140,24 @@ def _by_owner(
 def _grown(
     owner: int,
     members: Column,
-    window: Column,
+    late: Column,
     gone: Mapping[str, int],
     after: Snapshot,
     paths: OwnerPaths,
-    windows: tuple[int, int],
+    windows: Sequence[int],
 ) -> Growth | None:
     class_of, names = after.classes
     shown = [node for node in members.tolist() if not paths.is_plumbing(node)]
     counts: dict[int, list[int]] = {}
     for node in shown:
-        counts.setdefault(int(class_of[node]), [0, 0])[int(window[node]) - 1] += 1
+        counts.setdefault(int(class_of[node]), [0] * len(windows))[int(late[node])] += 1
     strengths, nets = {}, {}
-    for kind, (first, second) in counts.items():
-        net = first + second - gone.get(names[kind], 0)
-        strength = judge(first, second, windows)
-        if net < _KEPT * (first + second):
+    for kind, born in counts.items():
+        net = sum(born) - gone.get(names[kind], 0)
+        strength = judge(born, windows)
+        if net < _KEPT * sum(born):
             strength = 0  # an owner that exchanges old entries for new ones does not grow
-        if is_document_node(names[kind]) and net >= sum(windows) and 2 * first >= windows[0]:
+        if is_document_node(names[kind]) and net >= sum(windows) and 2 * born[0] >= windows[0]:
             # It is given a new id when its wrapper dies, so that only the sum is to be trusted.
             strength = max(strength, PROBABLE)
         strengths[kind], nets[kind] = strength, net
@@ -157,13 +169,11 @@ def _grown(
     # The class nearest to the owner is what the owner's author would call the leaked thing.
     example = min(chosen.tolist(), key=lambda node: (len(paths.way(node)), -node))
     kind = int(class_of[example])
-    first, second = counts[kind]
     return Growth(
         owner=owner,
         example=example,
         constructor=names[kind],
-        first=first,
-        second=second,
+        born=tuple(counts[kind]),
         net=nets[kind],
         size=int(after.self_size[members].sum()),
         strength=best,

@@ -54,19 +54,34 @@ class Forensics:
         self.counters = counters
         self.raw: tuple[bytes, ...] = ()
         self.findings: list[Finding] = []
-        self.windows = (0, 0)
+        self.windows: tuple[int, ...] = ()
         self.explained: set[str] = set()
-        self._taken: list[tuple[bytes, Snapshot]] = []
+        self._before: Snapshot | None = None
+        self._between: Snapshot | None = None
+        self._after: Snapshot | None = None
         self._late: dict[Leak, Any] = {}
         self._awaited = 0
+        self._repeated = False
         self._accused = False
         self._swellings: dict[tuple[int, str], float] = {}
 
-    def take(self) -> None:
-        """Take a snapshot: before, between and after the two windows of iterations."""
+    def begin(self) -> None:
+        """Take the snapshot before the windows; the one that ended the last pair will do."""
+        self._before = self._after or self._take()
+        self._between = None
+
+    def divide(self) -> None:
+        """Take the snapshot between two windows."""
+        self._between = self._take()
+
+    def end(self) -> None:
+        """Take the snapshot after the windows."""
+        self._after = self._take()
+
+    def _take(self) -> Snapshot:
         data = self.counters.snapshot()
-        self._taken = [*self._taken[-2:], (data, Snapshot.from_chunks([data]))]
-        self.raw = (self._taken[0][0], data)
+        self.raw = (*self.raw[:1], data)
+        return Snapshot.from_chunks([data])
 
     @property
     def awaits_timers(self) -> bool:
@@ -75,9 +90,7 @@ class Forensics:
 
     def given_back(self) -> list[Leak]:
         """Look once more, and return the accused whose objects go now that timers fired."""
-        data = self.counters.snapshot()
-        now = Snapshot.from_chunks([data])
-        self._taken[-1] = (data, now)
+        now = self._after = self._take()
         return [
             leak
             for leak, ids in self._late.items()
@@ -85,11 +98,15 @@ class Forensics:
         ]
 
     def leaks(
-        self, windows: tuple[int, int], collections: Sequence[Collection]
+        self, windows: Sequence[int], collections: Sequence[Collection]
     ) -> tuple[list[Leak], bool]:
         """Return the proven leaks, worst first, and whether something weaker was seen."""
-        before, between, after = (snapshot for _, snapshot in self._taken)
-        self.windows = windows
+        before, between, after = self._before, self._between, self._after
+        if before is None or after is None:
+            raise RuntimeError("bug: asked for leaks without two snapshots")
+        if between is None:
+            windows = [sum(windows)]
+        self.windows = tuple(windows)
         paths = OwnerPaths(after, before)
         growths = survivors(before, between, after, windows, paths)
         proven = [growth for growth in growths if growth.strength >= PROBABLE]
@@ -153,7 +170,10 @@ class Forensics:
         self._swellings = rates
         self._accused = bool(leaks)
         slow = any(growth.net * _SLOWEST >= span for growth in growths)
-        return leaks, slow or (bool(rates) and windows[0] < _SLOWEST)
+        # A swelling is believed when it is seen a second time.
+        unproven = bool(rates) and not self._repeated
+        self._repeated = True
+        return leaks, slow or unproven
 
     def _kind_of_content(self, after: Snapshot, node: int) -> str:
         if "string" in after.type_name(node):
@@ -166,7 +186,7 @@ class Forensics:
         paths: OwnerPaths,
         graph: Graph,
         size: int,
-        windows: tuple[int, int],
+        windows: Sequence[int],
         urls: dict[int, str],
     ) -> Leak:
         after = paths.snapshot
@@ -185,9 +205,10 @@ class Forensics:
             per_iteration=Rate(round(growth.net / span, 2), round(size / span)),
             retained_bytes=size,
             location=self._location(growth.example, paths, after, urls),
-            evidence=(
-                f"{growth.first} of {windows[0]}, then {growth.second} of {windows[1]} survived"
-            ),
+            evidence=", then ".join(
+                f"{born} of {window}" for born, window in zip(growth.born, windows, strict=True)
+            )
+            + " survived",
             retainers=retainers,
         )
 

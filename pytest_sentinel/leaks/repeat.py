@@ -127,6 +127,7 @@ class _Check:
         self.iterations = 0
         self.samples: list[Sample] = []
         self.audit: list[Finding] = []
+        self.collections_grow = False
         self.noted: list[int] = []
         self.raw: tuple[bytes, ...] = ()
         self.pace = 0.0
@@ -157,7 +158,7 @@ class _Check:
                 suspects, grown, "; install pytest-sentinel[heap] for heap snapshots and owners"
             )
         self._burst()
-        self._note()
+        self.collections_grow = bool(self._note())
         return self._dig(Forensics(self.counters))
 
     # ---- phases
@@ -199,7 +200,6 @@ class _Check:
     def _dig(self, forensics: Any) -> LeakReport:
         self._sample()
         self._wait_for_late_tails()
-        forensics.take()
         leaks, weak = self._two_windows(forensics, WINDOWS)
         if weak and not leaks:
             leaks, weak = self._two_windows(forensics, LONG_WINDOWS)
@@ -210,17 +210,20 @@ class _Check:
         return self._judge(leaks or self._uncovered(forensics), weak)
 
     def _two_windows(self, forensics: Any, windows: tuple[int, int]) -> tuple[list[Leak], bool]:
-        for window in windows:
-            self._iterate(window)
-            self._sample()
-            if window == windows[1]:
-                self._wait_for_late_tails()
-            forensics.take()
+        forensics.begin()
+        self._iterate(windows[0])
+        self._sample()
+        # A snapshot between the windows tells growth from what is made once. Where an exact
+        # counter, or the size of a collection, has told it already, it is not needed.
+        if not self._keeps_pace(windows[0]):
+            forensics.divide()
+        self._iterate(windows[1])
+        self._sample()
+        self._wait_for_late_tails()
+        forensics.end()
         found: list[Any] = []
-        if self.collections:
-            self._note()
-            if self.collections:
-                found = self.counters.grown_collections(sum(windows) // 4)
+        if self._note():
+            found = self.counters.grown_collections(sum(windows) // 4)
         leaks, weak = forensics.leaks(windows, found)
         return leaks, weak
 
@@ -264,6 +267,16 @@ class _Check:
             g.trend is Trend.GROWING and g.name in KIND_OF_COUNT
             for g in judge(self.samples, self.ignored)
         )
+
+    def _keeps_pace(self, iterations: int) -> bool:
+        """Tell whether growth went on in the last window at one per iteration and more."""
+        now, before = self.samples[-1].counts, self.samples[-2].counts
+        counted = any(
+            now[name] - before[name] >= iterations
+            for name in KIND_OF_COUNT
+            if name not in self.ignored
+        )
+        return counted or self.collections_grow
 
     def _suspects(self) -> list[Growth]:
         return [g for g in judge(self.samples, self.ignored) if g.trend is not Trend.FLAT]

@@ -119,7 +119,22 @@ def only_plumbing(builder: HeapBuilder, window: int, entries: int) -> None:
 )
 def test_two_windows_tell_a_leak_from_a_cache(first: int, second: int, strength: int) -> None:
     """Survivors of both windows in proportion are a leak; of one window only, they are none."""
-    assert judge(first, second, WINDOWS) == strength
+    assert judge((first, second), WINDOWS) == strength
+
+
+@pytest.mark.parametrize(
+    ("born", "strength"), [(12, CONFIRMED), (24, CONFIRMED), (13, PROBABLE), (4, WEAK), (3, 0)]
+)
+def test_one_window_tells_how_much_is_left_of_it(born: int, strength: int) -> None:
+    """When the pace is known from elsewhere, the sum says the rest."""
+    assert judge((born,), (12,)) == strength
+
+
+def test_one_window_needs_two_snapshots() -> None:
+    """The same leak is found without a snapshot in the middle."""
+    before, after = heap(array_in_window, 3), heap(array_in_window, 15)
+    [growth] = survivors(before, None, after, (12,), OwnerPaths(after, before))
+    assert (growth.born, growth.strength) == ((12,), CONFIRMED)
 
 
 def test_an_array_that_keeps_everything_is_named() -> None:
@@ -127,7 +142,7 @@ def test_an_array_that_keeps_everything_is_named() -> None:
     [growth] = grown(array_in_window)
     after = heap(array_in_window, 15)
     assert int(after.node_id[growth.owner]) == OWNER_ID
-    assert (growth.constructor, growth.first, growth.second) == ("Entry", 5, 7)
+    assert (growth.constructor, growth.born) == ("Entry", (5, 7))
     assert (growth.net, growth.strength, growth.size) == (12, CONFIRMED, 240)
 
 
@@ -149,7 +164,7 @@ def test_a_linked_list_belongs_to_whoever_holds_its_first() -> None:
     after = heap(list_in_window, 15)
     paths = OwnerPaths(after)
     assert paths.owner_text(growth.owner) + growth.slot == "window.jobs.first.next"
-    assert (growth.first, growth.second) == (5, 7)
+    assert growth.born == (5, 7)
 
 
 def test_rows_hang_under_their_table_not_under_the_row_before() -> None:
@@ -279,7 +294,7 @@ def store_that_moves(builder: HeapBuilder, window: int, entries: int) -> None:
 def test_an_owner_that_is_new_itself_has_lost_nothing() -> None:
     """What hangs under a fresh holder of an old table is still counted."""
     [growth] = grown(store_that_moves)
-    assert (growth.first, growth.second, growth.net) == (5, 7, 12)
+    assert (growth.born, growth.net) == ((5, 7), 12)
 
 
 def test_objects_of_a_global_object_that_nobody_holds_have_no_owner() -> None:
