@@ -40,10 +40,6 @@ class IllegalTransition(SentinelError):
         super().__init__(f"bug: browser {browser} in state {state} cannot take event {event}")
 
 
-class BrowserNotFound(SentinelError):
-    """Raised when no usable browser executable exists on this machine."""
-
-
 class InstallationFailed(SentinelError):
     """Raised when no installer could supply what is missing; ``attempts`` has (what, why not)."""
 

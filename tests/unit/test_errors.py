@@ -82,7 +82,7 @@ def test_machinery_and_verdicts_are_two_families() -> None:
     assert issubclass(errors.SentinelFailure, AssertionError)
     assert not issubclass(errors.SentinelError, AssertionError)
     assert not issubclass(errors.SentinelFailure, errors.SentinelError)
-    assert issubclass(errors.BrowserNotFound, errors.SentinelError)
+    assert issubclass(errors.BreakerOpen, errors.SentinelError)
 
 
 def test_leftovers_are_listed_and_the_first_stands_for_all() -> None:
