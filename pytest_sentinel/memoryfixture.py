@@ -42,7 +42,7 @@ class Memory:
             MemoryBudgetExceeded: at the end of the block.
             NotMeasurable: the page does not answer, or its browser cannot tell a counter.
         """
-        return _Limited(page, limits.parse_page_limits(allowed))
+        return _Limited(page, limits.parse_page_limits(allowed), self._running)
 
     def read(self, page: Page) -> PageReading:
         """Return what ``page`` holds after garbage collection; takes about 0.1 s.
@@ -96,8 +96,9 @@ def memory(pytestconfig: pytest.Config) -> Memory:
 class _Limited:
     """A block over which a page must keep its limits."""
 
-    def __init__(self, page: Page, allowed: Sequence[PageLimit]) -> None:
+    def __init__(self, page: Page, allowed: Sequence[PageLimit], running: Running) -> None:
         self._page = page
+        self._running = running
         self._allowed = allowed
 
     def __enter__(self) -> None:
@@ -118,11 +119,8 @@ class _Limited:
                 raise failure
 
     def _judge(self) -> MemoryBudgetExceeded | None:
-        from pytest_sentinel.memory.pagereading import (
-            SETTLE_SECONDS,
-            biggest_constructors,
-            read_page,
-        )
+        from pytest_sentinel.memory.pagereading import SETTLE_SECONDS, read_page
+        from pytest_sentinel.memory.poolreading import look_into_heap
 
         after = read_page(self._page)
         values = self._before.values, after.values
@@ -133,5 +131,6 @@ class _Limited:
         if not after.settled:
             details.append(f"the page was still busy after {SETTLE_SECONDS:g} s")
         if any(limit.name in SIZES and limits.is_broken(limit, *values) for limit in self._allowed):
-            details += biggest_constructors(self._page, after)
+            pool, sampler = self._running.pool(), self._running.sampler()
+            details += look_into_heap(self._page, after, pool, sampler)
         return MemoryBudgetExceeded("memory.limit", findings, details)

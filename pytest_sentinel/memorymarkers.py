@@ -192,7 +192,7 @@ class MemoryMarkers:
             # After the processes: a heap snapshot takes memory itself.
             if not pages and promise.uses_browser:
                 _warn(promise.item, LIMIT_PAGE, "no page was open when the test ended")
-            yield from _judge_pages(promise.budgets[LIMIT_PAGE], pages)
+            yield from self._judge_pages(promise.budgets[LIMIT_PAGE], pages)
 
     def _read_browsers(self, promise: _Promise) -> dict[str, MemoryReading | None]:
         """Read the browsers that the test used, as far as their memory is limited."""
@@ -234,6 +234,24 @@ class MemoryMarkers:
                 f"{name} with all its processes",
             )
 
+    def _judge_pages(
+        self, budget: Budget, pages: list[tuple[Page, PageReading]]
+    ) -> Iterator[MemoryBudgetExceeded]:
+        from pytest_sentinel.memory.poolreading import look_into_heap
+
+        limit = limits.PageLimit("heap", budget.limit, is_growth=False)
+        findings, details = [], []
+        pages = sorted(pages, key=lambda entry: -entry[1].heap)
+        for page, reading in pages:
+            found = limits.judge_page([limit], reading.values, reading.values)
+            if found:
+                findings += found
+                details += [page.url[:_URL_WIDTH], f"  {limits.describe_page(reading.values)}"]
+        if findings:
+            running = self._running
+            details += look_into_heap(*pages[0], running.pool(), running.sampler())
+            yield MemoryBudgetExceeded(LIMIT_PAGE, findings, details)
+
 
 def _in_one(failures: list[MemoryBudgetExceeded]) -> MemoryBudgetExceeded:
     """Return one failure that says everything: a test has one status and one first line."""
@@ -262,24 +280,6 @@ def _judge_processes(
         if own is not None:
             details.append(_HOW_GROWTH)
         yield MemoryBudgetExceeded(marker, findings, details)
-
-
-def _judge_pages(
-    budget: Budget, pages: list[tuple[Page, PageReading]]
-) -> Iterator[MemoryBudgetExceeded]:
-    from pytest_sentinel.memory.pagereading import biggest_constructors
-
-    ranked = sorted(pages, key=lambda entry: -entry[1].heap)
-    limit = limits.PageLimit("heap", budget.limit, is_growth=False)
-    findings, details = [], []
-    for page, reading in ranked:
-        found = limits.judge_page([limit], reading.values, reading.values)
-        if found:
-            findings += found
-            details += [page.url[:_URL_WIDTH], f"  {limits.describe_page(reading.values)}"]
-    if findings:
-        details += biggest_constructors(*ranked[0])
-        yield MemoryBudgetExceeded(LIMIT_PAGE, findings, details)
 
 
 def _moments(window: Window, end: MemoryReading | None, own: tuple[int, int] | None) -> list[Held]:

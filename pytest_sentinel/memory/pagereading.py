@@ -19,7 +19,7 @@ from pytest_sentinel.errors import HeapSnapshotError, NotMeasurable
 from pytest_sentinel.leaks.counters import Counters, CountersUnavailable
 from pytest_sentinel.memory.host import available_memory
 from pytest_sentinel.memory.limits import COUNTS, SIZES
-from pytest_sentinel.units import MIB, format_size
+from pytest_sentinel.units import GIB, MIB, format_size
 
 if TYPE_CHECKING:
     from pytest_sentinel.leaks.heapsnapshot import Tally
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 SETTLE_SECONDS: Final = 2.0
 ANSWER_SECONDS: Final = 5.0
 SNAPSHOT_AT_MOST: Final = 192 * MIB
-SNAPSHOT_MEMORY: Final = 25
-"""A snapshot of many small objects takes the page's process so many times their size."""
+SNAPSHOT_MEMORY: Final = (GIB, 25)
+"""The page's process may need so much for a snapshot: at any rate, and for each byte of heap."""
 
 # Nodes of the document as it stands, with open shadow trees, and its style rules.
 _COUNT = """() => {
@@ -152,9 +152,10 @@ def biggest_constructors(page: Page, reading: PageReading, top: int = 5) -> list
     free = available_memory()
     if own > SNAPSHOT_AT_MOST:
         return [f"{title}: not looked for, a snapshot of {format_size(own)} takes too long"]
-    if own * SNAPSHOT_MEMORY > free:
-        needed = format_size(own * SNAPSHOT_MEMORY)
-        return [f"{title}: not looked for, it may take {needed} and {format_size(free)} are free"]
+    needed = SNAPSHOT_MEMORY[0] + SNAPSHOT_MEMORY[1] * own
+    if needed > free:
+        sizes = f"{format_size(needed)}, and {format_size(free)} are free"
+        return [f"{title}: not looked for, a snapshot may take {sizes}"]
     try:
         tallies = _photograph(page)[:top]
     except ImportError:

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pytest_sentinel.errors import NotMeasurable
 from pytest_sentinel.memory.ownpages import own_memory
-from pytest_sentinel.memory.pagereading import PageReading, read_page
+from pytest_sentinel.memory.pagereading import PageReading, biggest_constructors, read_page
 from pytest_sentinel.memory.processes import tree
 from pytest_sentinel.units import MIB
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
+    from pytest_sentinel.memory.sampler import Sampler
     from pytest_sentinel.pool.worker import Seat, WorkerPool
 
 _CALM_BYTES: Final = MIB
@@ -66,3 +67,21 @@ def read_pages(pool: WorkerPool) -> list[tuple[Page, PageReading]]:
                 if not page.is_closed():
                     raise
     return readings
+
+
+def look_into_heap(
+    page: Page, reading: PageReading, pool: WorkerPool, sampler: Sampler
+) -> list[str]:
+    """Return the page's ``biggest_constructors``, while nobody watches its browser's memory.
+
+    The snapshot takes up to 1 GiB of it for a moment, which is no memory of the test's.
+    """
+    found = seats(pool)
+    for name in found:
+        sampler.unwatch(name)
+    try:
+        return biggest_constructors(page, reading)
+    finally:
+        for name, seat in found.items():
+            if seat.local.process is not None:
+                sampler.watch(name, seat.local.process.pid)

@@ -219,7 +219,7 @@ def test_a_heap_too_big_for_a_snapshot_is_said_to_be_that(
     """No snapshot is taken that would take minutes, or more memory than there is."""
     reading = read_page(page)
     monkeypatch.setattr(pagereading, "available_memory", lambda: 1000)
-    assert biggest_constructors(page, reading)[0].endswith(" and 1000 B are free")
+    assert biggest_constructors(page, reading)[0].endswith(", and 1000 B are free")
 
     monkeypatch.setattr(pagereading, "SNAPSHOT_AT_MOST", 1000)
     assert biggest_constructors(page, reading)[0].endswith(" takes too long")
