@@ -17,19 +17,24 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any
 from weakref import ref
 
+from pytest_sentinel.leaks.auditing import listen
+from pytest_sentinel.leaks.coroutines import waiting_for_playwright
 from pytest_sentinel.leaks.origins import Origin, Origins
 
 _MOST = 1000  # notes of one kind that are kept for sure; older ones are forgotten
 _HANDLE_CALLS = {
-    "evaluateExpressionHandle",
-    "frameElement",
-    "getProperty",
-    "getPropertyList",
-    "querySelector",
-    "querySelectorAll",
+    "element_handle",
+    "element_handles",
+    "evaluate_handle",
+    "frame_element",
+    "get_properties",
+    "get_property",
+    "query_selector",
+    "query_selector_all",
 }
 WATCHED = {
     "Browser",
@@ -94,7 +99,7 @@ class Acquisitions:
         self._patch(subprocess.Popen, "__init__", noted_init)
         for name in ("pipe", "pipe2"):
             self._patch_method(os, name, self._noted_pipe)
-        self._undo.append(_listen(self._on_event))
+        self._undo.append(listen(self._on_event))
         self.watch_playwright()
 
     def _on_event(self, event: str, args: tuple[Any, ...]) -> None:
@@ -159,15 +164,24 @@ class Acquisitions:
         def noted(connection: Any, parent: Any, kind: str, *args: Any, **kwargs: Any) -> Any:
             made = create(connection, parent, kind, *args, **kwargs)
             # A second driver belongs to a thread of its own, and cannot be asked from here.
-            if kind in WATCHED and self.origins.is_home() and _is_asked_for(connection, kind):
-                self.connections[id(connection)] = connection
-                self.made[id(made)] = Made(made, kind, self.origins.take())
-                bindings = getattr(made, "_bindings", None)
-                if type(bindings) is dict and not bindings:
-                    made._bindings = Bindings(self.origins)
+            if kind in WATCHED and self.origins.is_home():
+                self._note_made(connection, made, kind)
             return made
 
         return noted
+
+    def _note_made(self, connection: Any, made: Any, kind: str) -> None:
+        waiting: list[FrameType] = []
+        if getattr(connection, "_dispatcher_fiber", None) is None:
+            waiting = waiting_for_playwright(connection._loop)
+        origin = self.origins.take(waiting)
+        if kind in ("JSHandle", "ElementHandle") and not _is_asked_for(origin):
+            return
+        self.connections[id(connection)] = connection
+        self.made[id(made)] = Made(made, kind, origin)
+        bindings = getattr(made, "_bindings", None)
+        if type(bindings) is dict and not bindings:
+            made._bindings = Bindings(self.origins)
 
     def _noted_init(self, init: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(init)
@@ -235,16 +249,15 @@ def _class(name: str, *modules: str) -> Any:
     return next((kind for kind in found if kind is not None), None)
 
 
-def _is_asked_for(connection: Any, kind: str) -> bool:
+def _is_asked_for(origin: Origin) -> bool:
     """Tell a handle that a call returns from one that comes along with a console message.
 
     Nor are those meant that ``wait_for_selector`` and its like return: hardly anybody takes them.
     """
-    if kind not in ("JSHandle", "ElementHandle"):
-        return True
-    pending = list(getattr(connection, "_callbacks", {}).values())
-    methods = [getattr(callback, "method", None) for callback in pending]
-    return None in methods or not _HANDLE_CALLS.isdisjoint(methods)
+    return any(
+        code.co_name in _HANDLE_CALLS and code.co_filename.endswith("_generated.py")
+        for code, _ in origin.frames
+    )
 
 
 def _put(notes: dict[Any, Any], key: Any, note: Any) -> None:
@@ -258,44 +271,3 @@ def _put(notes: dict[Any, Any], key: Any, note: Any) -> None:
 def boot_time() -> float:
     """Return the seconds since the machine was booted, as the start of a process is counted."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
-
-
-_EVENTS = {
-    "open",
-    "sqlite3.connect",
-    "socket.__new__",
-    "subprocess.Popen",
-    "os.fork",
-    "os.forkpty",
-    "os.posix_spawn",
-}
-_listener: Callable[[str, tuple[Any, ...]], None] | None = None
-_hooked = False
-
-
-def _listen(listener: Callable[[str, tuple[Any, ...]], None]) -> Callable[[], None]:
-    """Hear of files, sockets and forks; return what gives the ear back to whoever had it.
-
-    A hook cannot be removed from the interpreter, only made deaf.
-    """
-    global _listener, _hooked
-    before, _listener = _listener, listener
-    if not _hooked:
-        _hooked = True
-        sys.addaudithook(_audit)
-
-    def restore() -> None:
-        global _listener
-        _listener = before
-
-    return restore
-
-
-def _audit(event: str, args: tuple[Any, ...]) -> None:
-    if _listener is None or event not in _EVENTS:
-        return
-    try:
-        _listener(event, args)
-    except Exception:
-        # Whatever is raised here would fail the user's own call to open.
-        return

@@ -79,15 +79,18 @@ def forget_the_tests(notes: Acquisitions) -> None:
 
 def close(one: Found) -> bool:
     """Close what was found; return whether that worked."""
-    from playwright._impl._sync_base import mapping
+    from playwright._impl import _async_base, _sync_base
 
+    is_async = getattr(one.subject, "_dispatcher_fiber", None) is None
+    loop = one.subject._connection._loop
+    if is_async and loop.is_running():
+        return False
     name = _CLOSERS.get(one.kind, "close")
     with suppress(Exception):
-        if getattr(one.subject, "_dispatcher_fiber", None) is None:
-            loop = one.subject._connection._loop
-            loop.run_until_complete(getattr(one.subject, name)())
-        else:
-            getattr(mapping.from_maybe_impl(one.subject), name)()
+        mapping = (_async_base if is_async else _sync_base).mapping
+        done = getattr(mapping.from_maybe_impl(one.subject), name)()
+        if is_async:
+            loop.run_until_complete(done)
         return True
     return False
 
@@ -98,6 +101,8 @@ def let_pass(notes: Acquisitions, pause: float) -> bool:
         loop, fiber = connection._loop, getattr(connection, "_dispatcher_fiber", None)
         if loop.is_closed() or (fiber is not None and fiber.dead):
             del notes.connections[key]
+            continue
+        if fiber is None and loop.is_running():
             continue
         with suppress(Exception):
             if fiber is None:

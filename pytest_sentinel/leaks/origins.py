@@ -122,11 +122,14 @@ class Origins:
         """Tell whether this is the thread that runs the tests."""
         return threading.get_ident() == self._home
 
-    def take(self) -> Origin:
-        """Note the present stack and its owner."""
+    def take(self, waiting: Iterable[FrameType] = ()) -> Origin:
+        """Note the present stack and its owner; ``waiting`` is a stack that waits for this one."""
         self._count += 1
         frames: list[tuple[CodeType, int]] = []
         claim = self._walk(frames)
+        for frame in waiting:
+            claim = claim or self._claiming(frame)
+            frames.append((frame.f_code, frame.f_lasti))
         if not self.is_home():
             return self._in_thread(frames, claim)
         scope, owner = self.scopes[-1] if self.scopes else (TEST, None)
@@ -147,7 +150,8 @@ class Origins:
 
     def _walk(self, frames: list[tuple[CodeType, int]]) -> _Claim | None:
         """Gather the stack, through the greenlets that wait for this one; return who claims it."""
-        claims, ends, found = self._claims, self._ends, None
+        claims, ends = self._claims, self._ends
+        found: _Claim | None = None
         current = greenlet.getcurrent()
         frame: FrameType | None = sys._getframe(2)
         while True:
@@ -156,13 +160,20 @@ class Origins:
                 if len(frames) == DEEPEST or code.co_filename in ends:
                     return found
                 if found is None and id(code) in claims:
-                    found = _claiming(claims[id(code)], frame)
+                    found = self._claiming(frame)
                 frames.append((code, frame.f_lasti))
                 frame = frame.f_back
             parent = current.parent
             if parent is None:
                 return found
             current, frame = parent, parent.gr_frame
+
+    def _claiming(self, frame: FrameType) -> _Claim | None:
+        for claim in self._claims.get(id(frame.f_code), ()):
+            names = claim.code.co_varnames
+            if claim.receiver is None or (names and frame.f_locals.get(names[0]) is claim.receiver):
+                return claim
+        return None
 
     def _in_thread(self, frames: list[tuple[CodeType, int]], claim: _Claim | None) -> Origin:
         """What a thread opens belongs to whom the thread belongs."""
@@ -274,14 +285,6 @@ def _is_late(code: CodeType) -> bool:
     return any(
         part in code.co_filename and function in (None, code.co_name) for part, function in _LATE
     )
-
-
-def _claiming(claims: Iterable[_Claim], frame: FrameType) -> _Claim | None:
-    for claim in claims:
-        names = claim.code.co_varnames
-        if claim.receiver is None or (names and frame.f_locals.get(names[0]) is claim.receiver):
-            return claim
-    return None
 
 
 def _plain(function: object) -> FunctionType | None:
