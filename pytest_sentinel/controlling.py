@@ -46,7 +46,7 @@ class Controlling:
             from pytest_sentinel.telemetry.journal import Journal
 
             directory = config.invocation_params.dir / settings.record
-            self._journal = Journal(directory, run_id, _complain)
+            self._journal = Journal(directory, run_id, self._complain)
 
     @property
     def directory(self) -> Path | None:
@@ -230,6 +230,20 @@ class Controlling:
         if self._journal is not None:
             self._journal.close()
 
+    def _complain(self, sentence: str) -> None:
+        """Show a warning in the summary; it is never raised, even where warnings are errors."""
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            warnings.warn(pytest.PytestWarning(f"sentinel: {sentence}"), stacklevel=1)
+        self._config.hook.pytest_warning_recorded.call_historic(
+            kwargs={
+                "warning_message": caught[0],
+                "when": "runtest",
+                "nodeid": "",
+                "location": None,
+            }
+        )
+
     def _write(self, line: Any) -> None:
         self._digest.add(line)
         if self._journal is not None:
@@ -258,7 +272,3 @@ def _versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return versions
-
-
-def _complain(sentence: str) -> None:
-    warnings.warn(pytest.PytestWarning(f"sentinel: {sentence}"), stacklevel=2)
