@@ -187,6 +187,11 @@ class Counters:
         counts = {ours: int(values.get(theirs, 0)) for theirs, ours in COUNTS.items()}
         return {**counts, "css rules": self.rules}
 
+    def heap(self) -> int:
+        """Collect garbage once more and return the bytes that the heap uses now."""
+        self._cdp.send("HeapProfiler.collectGarbage")
+        return int(self._cdp.send("Runtime.getHeapUsage")["usedSize"])
+
     def settle(self, cap: float) -> bool:
         """Blur, wait for the network, two frames and an idle turn; return False at the limit."""
         started = time.monotonic()

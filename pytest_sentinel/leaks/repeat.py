@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from playwright.sync_api import Error as PlaywrightError
 
 from pytest_sentinel.leaks.counters import Counters, CountersUnavailable
-from pytest_sentinel.leaks.growth import Growth, Trend, judge
+from pytest_sentinel.leaks.growth import QUIET_BYTES, Growth, Trend, judge
 from pytest_sentinel.leaks.verdict import Finding, Leak, LeakReport, Rate, Sample, Verdict
 
 if TYPE_CHECKING:
@@ -145,8 +145,8 @@ class _Check:
             self._sample()
             if self._is_plain_growth() or (number + 1 >= CYCLES and not self._is_unsure()):
                 break
+        suspects = self._suspects() or self._restless(cycle)
         grown = self._note()
-        suspects = self._suspects()
         if self.snapshots != "always" and not suspects and not grown:
             return self._report("CLEAN", "nothing grew")
         if self.snapshots == "never":
@@ -192,6 +192,21 @@ class _Check:
             return 0
         self.noted.append(self.iterations)
         return grown if len(self.noted) > 1 else 0
+
+    def _restless(self, cycle: int) -> list[Growth]:
+        """Look longer at a page whose heap moves by itself: its stillness was a coincidence."""
+        before = self.samples[-1].sizes["heap"]
+        if "heap" in self.ignored or abs(self.counters.heap() - before) <= QUIET_BYTES:
+            return []
+        first = len(self.samples) - 1
+        for _ in range(CYCLES):
+            self._iterate(cycle)
+            self._sample()
+        rise = self.samples[-1].sizes["heap"] - before
+        span = self.samples[-1].iterations - self.samples[first].iterations
+        if rise <= QUIET_BYTES:
+            return self._suspects()
+        return [Growth("heap", Trend.UNSURE, rise / span, 0.0)]
 
     def _burst(self) -> None:
         times = int(BURST_SECONDS / max(self.pace, 0.001))
