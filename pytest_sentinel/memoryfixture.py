@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_sentinel.errors import MemoryBudgetExceeded, NotMeasurable
+from pytest_sentinel.errors import MemoryBudgetExceeded, NotMeasurable, SettingError
 from pytest_sentinel.memory import limits
 from pytest_sentinel.memory.limits import SIZES, PageLimit
 from pytest_sentinel.running import Running
@@ -42,7 +42,13 @@ class Memory:
             MemoryBudgetExceeded: at the end of the block.
             NotMeasurable: the page does not answer, or its browser cannot tell a counter.
         """
-        return _Limited(page, limits.parse_page_limits(allowed), self._running)
+        __tracebackhide__ = True
+        try:
+            understood = limits.parse_page_limits(allowed)
+        except SettingError as error:
+            # Without the way it took in here: the fault is in the line that called.
+            raise error.with_traceback(None) from None
+        return _Limited(page, understood, self._running)
 
     def read(self, page: Page) -> PageReading:
         """Return what ``page`` holds after garbage collection; takes about 0.1 s.

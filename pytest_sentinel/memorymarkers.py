@@ -121,8 +121,8 @@ class MemoryMarkers:
             try:
                 failures = list(self._judge(self._promise))
             except NotMeasurable as error:
-                self._raised = error
-                raise
+                self._raised = NotMeasurable("memory limits", f"not checked; {error}")
+                raise self._raised from None
             if failures:
                 self._raised = _in_one(failures)
                 raise self._raised

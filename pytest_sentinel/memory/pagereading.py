@@ -125,7 +125,7 @@ def read_page(page: Page) -> PageReading:
         raise NotMeasurable(f"the page {page.url}", why) from None
     except PlaywrightError as error:
         why = error.message.strip().splitlines()[0]
-        raise NotMeasurable(f"the page {page.url}", why) from error
+        raise NotMeasurable(f"the page {page.url}", why) from None
     read = {name.replace(" ", "_"): count for name, count in sample.counts.items()}
     read.update(sample.sizes)
     read["heap"] += read["buffers"]

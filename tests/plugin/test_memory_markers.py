@@ -47,6 +47,10 @@ class TestPageHeap:
     def test_session_page(self, kept_page):
         kept_page.evaluate(BUFFER, 60)
 
+    def test_crashed_page(self, page):
+        with page.expect_event("crash"), pytest.raises(Exception):
+            page.goto("chrome://crash")
+
     def test_nothing_to_measure(self, browser):
         pass
 
@@ -277,7 +281,7 @@ def test_every_test_ends_as_its_limits_say(ran: Ran) -> None:
         },
         "FAILED": {
             *("test_own_failure", "test_unit_own_failure", "test_block_own_failure"),
-            "test_block_unknown_name",
+            *("test_block_unknown_name", "test_crashed_page"),
         },
         "PASSED": {
             *("test_within", "test_closest", "test_nothing_to_measure", "test_unit_within"),
@@ -290,7 +294,7 @@ def test_every_test_ends_as_its_limits_say(ran: Ran) -> None:
 
     assert ran.words == {name: word for word, names in endings.items() for name in names}
     assert ran.status == 1
-    assert "15 failed, 11 passed, 1 xfailed" in ran.output
+    assert "16 failed, 11 passed, 1 xfailed" in ran.output
 
 
 def test_artifacts_of_a_test_over_its_limit_are_kept(ran: Ran) -> None:
@@ -397,6 +401,14 @@ def test_an_unknown_counter_is_refused_at_once(ran: Ran) -> None:
     message = ran.texts["test_block_unknown_name"][1]
 
     assert "memory.limit: 'heep' is no counter of a page; a good value is one of heap" in message
+
+
+def test_a_page_that_cannot_be_read_fails_the_test_without_a_verdict(ran: Ran) -> None:
+    """The limit was neither kept nor broken; the message says why nobody knows."""
+    _, message = ran.texts["test_crashed_page"]
+
+    assert message.startswith("memory limits: not checked; the page about:blank: ")
+    assert "crashed" in message
 
 
 def test_a_limit_that_could_not_be_checked_is_a_warning(ran: Ran) -> None:
