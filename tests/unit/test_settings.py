@@ -88,6 +88,7 @@ def test_good_values_are_taken(name: str, text: str, value: object) -> None:
     ("name", "text", "problem"),
     [
         ("crash_retries", "-1", "is less than 0"),
+        ("leaks", "loudly", "is none of error, warn, off"),
         ("crash_retries", "once", "is not a whole number"),
         ("crash_retries", "off", "is not a whole number"),
         ("recycle_after", "0.5", "is not a whole number"),

@@ -139,3 +139,12 @@ def test_leaks_are_counted_by_the_line_that_opened_them() -> None:
     leaks = (Leftover("context", "a context", "test_a.py:7"), Leftover("page", "a page", "b.py:1"))
     folded = digest(Attempt("a", "failed", leaks=leaks), Attempt("b", "failed", leaks=leaks[:1]))
     assert folded.leaks == {("context", "test_a.py:7"): 2, ("page", "b.py:1"): 1}
+
+
+def test_a_full_ranking_takes_no_lesser_attempt() -> None:
+    """With one place, the slowest attempt keeps it against a quicker one."""
+    digest = Digest(keep=1)
+    for name, seconds in (("slow", 2.0), ("quick", 1.0)):
+        digest.add(Attempt(nodeid=name, outcome="passed", phases={"call": seconds}))
+
+    assert [attempt.nodeid for attempt in digest.slowest(5)] == ["slow"]
