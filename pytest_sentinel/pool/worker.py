@@ -335,6 +335,9 @@ class WorkerPool:
     def _closed_by_holder(
         self, seat: Seat, original: Callable[..., None], kwargs: dict[str, Any]
     ) -> None:
+        if seat.number not in self._seats:
+            original(**kwargs)  # closed before, which Playwright allows
+            return
         self.examine(seat.number)  # one that died first did not end by being closed
         self._ledger.close_asked(seat.number)
         try:
