@@ -51,34 +51,35 @@ _CALM = """(() => {
   return [performance.timeOrigin, rules, moving];
 })()"""
 
-# Remembers the size of each array, map, set and plain object in a weak map, and counts at a
-# later call those that grew since the one before.
+# Remembers the size of each array, map, set and plain object in a weak map; at a later call, keeps
+# of those only what has grown since, so that little of it is left when a snapshot is taken.
 _COLLECTIONS = """function (seen) {
   const mapSize = Object.getOwnPropertyDescriptor(Map.prototype, 'size').get;
   const setSize = Object.getOwnPropertyDescriptor(Set.prototype, 'size').get;
   const keys = Object.keys, proto = Object.getPrototypeOf, plain = Object.prototype;
   const isArray = Array.isArray, map = Map.prototype, set = Set.prototype;
-  const sizes = seen || new WeakMap();
+  const sizes = new WeakMap();
   for (const item of this) {
+    const past = seen ? seen.get(item) : [];
+    if (past === undefined) continue;
     let size = -1;
     if (isArray(item)) size = item.length;
     else if (map.isPrototypeOf(item)) { try { size = mapSize.call(item) } catch { } }
     else if (set.isPrototypeOf(item)) { try { size = setSize.call(item) } catch { } }
     else if (proto(item) === plain) size = keys(item).length;
     if (size < 0) continue;
-    const known = sizes.get(item);
-    if (known) known.push(size); else sizes.set(item, [size]);
+    if (!seen) sizes.set(item, size);
+    else if (typeof past === 'number') { if (size > past) sizes.set(item, [past, size]); }
+    else if (size > past.at(-1)) { past.push(size); sizes.set(item, past); }
   }
   return sizes;
 }"""
 
-_GROWN = """function (sizes, readings, least, form) {
+_GROWN = """function (sizes, least, form) {
   const grown = [];
   for (const item of this) {
     const known = sizes.get(item);
-    if (known && known.length === readings && known[readings - 1] - known[0] >= least
-        && known.every((size, i) => i === 0 || size > known[i - 1]))
-      grown.push([item, known]);
+    if (Array.isArray(known) && known.at(-1) - known[0] >= least) grown.push([item, known]);
   }
   if (form === 'counted') return grown.length;
   const gain = pair => pair[1].at(-1) - pair[1][0];
@@ -139,7 +140,6 @@ class Counters:
         self._chunks: list[str] = []
         self._scripts: dict[int, str] = {}
         self._weak_sizes: str | None = None
-        self._readings = 0
         self._requests: set[Request] = set()
         self.origin = 0.0
         self.rules = 0
@@ -226,18 +226,12 @@ class Counters:
             "Runtime.callFunctionOn",
             {"objectId": found, "functionDeclaration": _COLLECTIONS, "arguments": [seen]},
         )
-        self._weak_sizes = self._weak_sizes or sizes["result"]["objectId"]
-        self._readings += 1
+        if self._weak_sizes:
+            self._release(self._weak_sizes)
+        self._weak_sizes = sizes["result"]["objectId"]
         count = self._grown(found, least, "counted")["value"]
         self._release(found)
         return int(count)
-
-    def forget_collections(self) -> None:
-        """Let go of the noted sizes."""
-        if self._weak_sizes:
-            self._release(self._weak_sizes)
-        self._weak_sizes = None
-        self._readings = 0
 
     def grown_collections(self, least: int = 1) -> list[Collection]:
         """Return the collections that grew between all notes, with their heap ids."""
@@ -293,7 +287,7 @@ class Counters:
         return str(found["objects"]["objectId"])
 
     def _grown(self, found: str, least: int, form: str) -> Any:
-        values = [{"value": value} for value in (self._readings, least, form)]
+        values = [{"value": value} for value in (least, form)]
         arguments = [{"objectId": self._weak_sizes}, *values]
         call = {"objectId": found, "functionDeclaration": _GROWN, "arguments": arguments}
         return self._cdp.send("Runtime.callFunctionOn", call)["result"]
