@@ -197,7 +197,7 @@ def test_flaky(page, once):
     assert not once()
 """,
     )
-    scratch.run().assert_outcomes(passed=1)
+    scratch.run("-p", "rerunfailures").assert_outcomes(passed=1)
     assert [(line.attempt, line.outcome) for line in scratch.attempts()] == [
         (1, "failed"),
         (2, "passed"),
