@@ -107,9 +107,7 @@ class Acquisitions:
         if event in ("open", "sqlite3.connect"):
             if subject is None or isinstance(subject, int):
                 return
-            name = os.fsdecode(subject)
-            if not name.endswith(".pyc"):
-                _put(self.files, os.path.abspath(name), self.origins.take())
+            _put(self.files, os.path.abspath(os.fsdecode(subject)), self.origins.take())
         elif event == "socket.__new__":
             key = id(subject)
             forget = ref(subject, lambda _: self.sockets.pop(key, None))
@@ -143,8 +141,10 @@ class Acquisitions:
 
     def watch_playwright(self) -> None:
         """Note what Playwright's client makes, as soon as that is imported."""
+        if self._watches_playwright:
+            return
         connection = _class("Connection", "connection", "_connection")
-        if self._watches_playwright or connection is None:
+        if connection is None:
             return
         self._watches_playwright = True
         if "_create_remote_object" in vars(connection):

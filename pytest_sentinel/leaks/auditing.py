@@ -24,10 +24,7 @@ _hooked = False
 
 
 def listen(listener: Callable[[str, tuple[Any, ...]], None]) -> Callable[[], None]:
-    """Hear of files, sockets and forks; return what gives the ear back to whoever had it.
-
-    A hook cannot be removed from the interpreter, only made deaf.
-    """
+    """Hear of files, sockets and forks; return what gives the ear back to whoever had it."""
     global _listener, _hooked
     before, _listener = _listener, listener
     if not _hooked:
@@ -44,6 +41,11 @@ def listen(listener: Callable[[str, tuple[Any, ...]], None]) -> Callable[[], Non
 def _audit(event: str, args: tuple[Any, ...]) -> None:
     if _listener is None or event not in _EVENTS:
         return
+    if event == "open":
+        # Of these there are many, and none stays open: imports, and our own readings.
+        path = args[0]
+        if type(path) is str and (path.startswith("/proc/") or path.endswith(".pyc")):
+            return
     try:
         _listener(event, args)
     except Exception:

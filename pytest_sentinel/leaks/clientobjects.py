@@ -7,7 +7,7 @@ is told to. Whether something is a leak is not decided here.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import chain
 from typing import Any
@@ -28,21 +28,22 @@ _KINDS = {
 _HOLDERS = ("BrowserContext", "Page", "APIRequestContext")
 _ROUTES = ("_routes", "_web_socket_routes")
 _CLOSERS = {"cdp-session": "detach", "request-context": "dispose"}
+Wanted = Callable[[Origin], bool]
 CLOSABLE = ("context", "page", "browser", *_CLOSERS)
 
 
-def open_objects(notes: Acquisitions) -> Iterator[Found]:
+def open_objects(notes: Acquisitions, is_wanted: Wanted) -> Iterator[Found]:
     """Yield what is open, and forget what is not."""
     for key, made in list(notes.made.items()):
         if not made.is_open():
             del notes.made[key]
-        elif not _is_a_companion(made):
+        elif is_wanted(made.origin) and not _is_a_companion(made):
             what = _describe(made)
             parent = getattr(made.impl, "_parent", None)
             yield Found(_KINDS[made.kind], what, made.origin, made.impl, parent)
 
 
-def registrations(notes: Acquisitions) -> Iterator[Found]:
+def registrations(notes: Acquisitions, is_wanted: Wanted) -> Iterator[Found]:
     """Yield routes, bindings, traces and listeners; those on what is gone went with it."""
     holders = [made for made in notes.made.values() if made.kind in _HOLDERS]
     for made in (made for made in holders if made.is_open()):
@@ -51,20 +52,26 @@ def registrations(notes: Acquisitions) -> Iterator[Found]:
             *(getattr(made.impl, name, ()) for name in ("_routes", "_web_socket_routes"))
         )
         for route in routes:
-            url = getattr(route, "url", "")
-            yield _registered("route", f"{getattr(url, 'pattern', url)!r} {on}", route, made)
+            origin = getattr(route, "_sentinel_origin", None)
+            if origin is not None and is_wanted(origin):
+                url = getattr(route, "url", "")
+                what = f"{getattr(url, 'pattern', url)!r} {on}"
+                yield Found("route", what, origin, None, made.impl)
         bindings = getattr(made.impl, "_bindings", {})
         for name, origin in getattr(bindings, "noted", {}).items():
-            if name in bindings:
+            if name in bindings and is_wanted(origin):
                 yield Found("binding", f"{name!r} {on}", origin, None, made.impl)
         tracing = getattr(made.impl, "tracing", None)
-        if getattr(tracing, "_is_tracing", False):
-            yield _registered("tracing", on, tracing, made)
+        origin = getattr(tracing, "_sentinel_origin", None)
+        if getattr(tracing, "_is_tracing", False) and origin is not None and is_wanted(origin):
+            yield Found("tracing", on, origin, None, made.impl)
     kept = []
     for entry in notes.listeners:
         impl, event, handler, origin = entry
         if not _is_gone(impl) and _listens(impl, event, handler):
             kept.append(entry)
+            if not is_wanted(origin):
+                continue
             yield Found("listener", f"{event!r} on a {type(impl).__name__}", origin, None, impl)
     notes.listeners[:] = kept
 
@@ -117,11 +124,6 @@ def _sleep(impl: Any, pause: float) -> None:
     from playwright._impl._sync_base import SyncBase
 
     SyncBase(impl)._sync(asyncio.sleep(pause))
-
-
-def _registered(kind: str, what: str, subject: Any, made: Made) -> Found:
-    origin: Origin | None = getattr(subject, "_sentinel_origin", None)
-    return Found(kind, what, origin, None, made.impl)
 
 
 def _is_gone(impl: Any) -> bool:

@@ -122,15 +122,10 @@ def children() -> frozenset[int]:
 def descriptor_names() -> frozenset[str]:
     """Return the numbers of the open descriptors, as text."""
     with suppress(OSError):
-        names = set(os.listdir(f"{_SELF}/fd"))
-        # The listing held a descriptor of its own, the lowest free one, and that is gone now.
-        for name in sorted(names, key=int):
-            try:
-                os.fstat(int(name))
-            except OSError:
-                names.discard(name)
-                break
-        return frozenset(names)
+        # The listing has a descriptor of its own, the lowest that is free: this one.
+        lowest = os.dup(2)
+        os.close(lowest)
+        return frozenset(os.listdir(f"{_SELF}/fd")) - {str(lowest)}
     return frozenset()
 
 

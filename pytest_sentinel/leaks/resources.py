@@ -117,37 +117,44 @@ class Resources:
 
     # Looking
 
-    def _everything(self, known: OwnProcess, with_processes: bool) -> Iterator[Found]:
-        yield from clientobjects.open_objects(self._notes)
-        yield from clientobjects.registrations(self._notes)
+    def _everything(
+        self, is_wanted: Callable[[Origin], bool], known: OwnProcess, with_processes: bool
+    ) -> Iterator[Found]:
+        yield from clientobjects.open_objects(self._notes, is_wanted)
+        yield from clientobjects.registrations(self._notes, is_wanted)
         yield from ownprocess.threads(known)
         if with_processes:
             yield from ownprocess.processes(self._notes, known, self._own_pids())
         yield from ownprocess.descriptors(self._notes, known)
 
     def _of_the_test(self, before: Before) -> list[Found]:
-        def is_new(origin: Origin | None) -> bool:
-            return origin is None or origin.number > before.number
+        number = before.number
+
+        def is_wanted(origin: Origin) -> bool:
+            return origin.number > number and origin.scope == TEST
 
         has_spawned = before.spawned != self._notes.spawned
-        new = {key for key, made in self._notes.made.items() if is_new(made.origin)}
+        new = {key for key, made in self._notes.made.items() if made.origin.number > number}
         return [
             one
-            for one in self._everything(before.process, has_spawned)
-            if is_new(one.origin)
-            and (one.origin is None or one.origin.scope == TEST)
+            for one in self._everything(is_wanted, before.process, has_spawned)
+            if (one.origin is None or is_wanted(one.origin))
             # What lives in something as new goes with that, whosever it is.
-            and (not new or not any(id(holder) in new for holder in ancestors(one.parent)))
+            and not any(id(holder) in new for holder in ancestors(one.parent))
             and self._is_accusable(one)
         ]
 
     def _of_the_fixture(self, owner: Owner) -> list[Found]:
         scopes = {key: made.origin.scope for key, made in self._notes.made.items()}
+
+        def is_wanted(origin: Origin) -> bool:
+            return origin.owner is owner
+
         return [
             one
-            for one in self._everything(OwnProcess(), with_processes=True)
+            for one in self._everything(is_wanted, OwnProcess(), with_processes=True)
             if one.origin is not None
-            and one.origin.owner is owner
+            and is_wanted(one.origin)
             and self._is_accusable(one)
             and not ends_with_its_holder(one, lambda impl: scopes.get(id(impl)))
         ]
