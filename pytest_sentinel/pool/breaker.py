@@ -1,7 +1,6 @@
 """Crash-loop policy for one launch key: when to stop launching, and when to try again.
 
 Clockless: every function takes ``now`` (seconds, any monotonic clock). The policy:
-
 * a failed launch, or a browser that ended in less than ``PROVEN_UPTIME`` without having served
   a test, is a strike; a browser that did either clears all strikes. A test that kills each browser
   it is given strikes once: that is its own fault, and must not cost the tests that follow;
