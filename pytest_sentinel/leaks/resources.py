@@ -33,7 +33,7 @@ __all__ = ["KINDS", "PAUSES", "RECURRENCE", "Before", "Leftover", "Owner", "Reso
 
 PAUSES = (0.001, 0.004, 0.015, 0.03, 0.1, 0.35)  # 0.5 s in all
 _KNOWN_PAUSES = PAUSES[:4]  # for what has been accused at the same place before
-_COLLECT_AFTER = 2
+_RECONSIDER_AFTER = 2
 _MULTIPROCESSING = os.path.join(os.path.dirname(os.__file__), "multiprocessing", "")
 RECURRENCE = 10  # what a library keeps for itself is accused when so many tests each left one
 
@@ -98,8 +98,6 @@ class Resources:
     def compare(self, before: Before) -> list[Leftover]:
         """Return what the test left open, after its pauses, and close what can be closed."""
         found = self._after_pauses(lambda: self._of_the_test(before))
-        if found:
-            found = self._without_held(found)
         leftovers = [self._close(one) for one in self._without_companions(found)]
         clientobjects.forget_the_tests(self._notes)
         return leftovers
@@ -184,13 +182,17 @@ class Resources:
 
     def _after_pauses(self, look: Callable[[], list[Found]]) -> list[Found]:
         found = look()
+        excused: set[tuple[str, str]] = set()
         waited = 0
         while found and waited < len(self._pauses(found)):
-            if waited == _COLLECT_AFTER and any(one.kind == "descriptor" for one in found):
-                gc.collect()  # garbage in a circle is closed when it is collected
+            if waited == _RECONSIDER_AFTER:
+                held = self._held(found)
+                excused = {(one.kind, one.what) for one in held if one.origin is None}
+                if any(one.kind == "descriptor" and one not in held for one in found):
+                    gc.collect()  # garbage in a circle is closed when it is collected
             self._let_pass(self._pauses(found)[waited])
             waited += 1
-            found = look()
+            found = [one for one in look() if (one.kind, one.what) not in excused]
         return found
 
     def _pauses(self, found: list[Found]) -> tuple[float, ...]:
@@ -207,21 +209,21 @@ class Resources:
 
     # Who holds it
 
-    def _without_held(self, found: list[Found]) -> list[Found]:
-        """Leave out what a living fixture of a wider scope holds, and give it to that fixture."""
+    def _held(self, found: list[Found]) -> list[Found]:
+        """Return what a living fixture of a wider scope holds, having made it that fixture's."""
         subjects = self._subjects(found)
         targets = [subject for subjects_of_one in subjects.values() for subject in subjects_of_one]
         holders = held_by(targets, self._wide_values())
-        kept = []
+        held = []
         for one in found:
             owner: Any = next(
                 (holders[id(each)] for each in subjects[id(one)] if id(each) in holders), None
             )
-            if owner is None:
-                kept.append(one)
-            elif one.origin is not None:
-                self._origins.give(one.origin, owner.scope, owner)
-        return kept
+            if owner is not None:
+                held.append(one)
+                if one.origin is not None:
+                    self._origins.give(one.origin, owner.scope, owner)
+        return held
 
     def _subjects(self, found: list[Found]) -> dict[int, list[Any]]:
         """Return the objects that stand for each, by which it may be held."""
