@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from pytest_sentinel.memory.processes import ProcessId
@@ -71,6 +72,8 @@ class Reaper:
             self._process.stdin.flush()
         except OSError:
             # Somebody killed the reaper: start another, and tell it everything once more.
+            with suppress(OSError):
+                self._process.stdin.close()
             self._process.wait()
             self._process = None
             if self._owned:

@@ -38,7 +38,8 @@ done
 for entry in $owned; do
   pid=${entry%%:*}; rest=${entry#*:}; started=${rest%%:*}; directory=${rest#*:}
   if alive "$pid" "$started"; then
-    kill -9 -- "-$pid" 2>/dev/null || kill -9 "$pid" 2>/dev/null
+    # In this spelling: dash takes "kill -9 -- -PID" for a bad number.
+    kill -s KILL -- "-$pid" 2>/dev/null || kill -s KILL "$pid" 2>/dev/null
   elif [ ! -e "/proc/$pid" ]; then
     # The leader is gone: a pid is not given out again while a group bears its number.
     kill -9 -- "-$pid" 2>/dev/null
