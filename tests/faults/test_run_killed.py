@@ -17,9 +17,9 @@ def test_short(page, number):
     page.set_content(f"<title>{number}</title>")
 
 @pytest.mark.parametrize("number", range(6))
-def test_waiting(page, number, kill):
+def test_waiting(page, number, browser, pid_of):
     if os.environ.get("STOP_BROWSER"):
-        kill(signal.SIGSTOP)
+        os.killpg(pid_of(browser), signal.SIGSTOP)
     (HERE / f"waiting-{os.getpid()}").touch()
     page.wait_for_timeout(600_000)
 """
@@ -95,7 +95,7 @@ def test_ctrl_c_leaves_nothing(pytester: pytest.Pytester, workers: int) -> None:
 def test_a_stopped_browser_is_ended_with_its_killed_process(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A browser that does not listen is not left to its driver's good will."""
+    """A browser that does not listen, nor any of its group, is not left to its driver."""
     scratch = Scratch(pytester, WAITING)
     monkeypatch.setenv("STOP_BROWSER", "1")
     with start(scratch, 0, "--sentinel-probe-timeout=10m") as started:

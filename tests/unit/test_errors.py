@@ -99,3 +99,37 @@ def test_leftovers_are_listed_and_the_first_stands_for_all() -> None:
 def test_a_verdict_in_brief_is_its_first_line() -> None:
     """A summary has room for one line."""
     assert errors.PageLeak("LEAK +1 node\n  owner window.x").in_brief() == "LEAK +1 node"
+
+
+def test_what_cannot_be_measured_says_why() -> None:
+    """NotMeasurable names the thing and the reason."""
+    error = errors.NotMeasurable("the page's heap", "the browser is no Chromium")
+    assert (error.what, error.why) == ("the page's heap", "the browser is no Chromium")
+    assert str(error) == "the page's heap: the browser is no Chromium"
+
+
+def test_a_resource_leak_lists_what_is_open_and_how_to_allow_it() -> None:
+    """ResourceLeak has a row for each, and fails under a name of its own."""
+    error = errors.ResourceLeak(["a context, opened at a.py:1", "a page, opened at a.py:2"])
+    assert error.leftovers == ("a context, opened at a.py:1", "a page, opened at a.py:2")
+    assert (error.status, error.letter) == ("LEAKED", "L")
+    assert str(error).startswith(
+        "the test left 2 open:\n  a context, opened at a.py:1\n  a page, opened at a.py:2\n"
+    )
+
+
+def test_a_page_leak_carries_its_report() -> None:
+    """PageLeak says what it is told, and keeps the whole verdict at hand."""
+    report = object()
+    error = errors.PageLeak("it grows", report)
+    assert (str(error), error.report, error.letter) == ("it grows", report, "L")
+    assert errors.PageLeak("it stays").report is None
+
+
+def test_a_broken_budget_names_promise_and_findings() -> None:
+    """MemoryBudgetExceeded says which promise was broken, by what, and where the memory was."""
+    error = errors.MemoryBudgetExceeded("limit_page_heap", ["80 MiB of 64 MiB"], ["window.cache"])
+    assert error.promise == "limit_page_heap"
+    assert (error.findings, error.details) == (("80 MiB of 64 MiB",), ("window.cache",))
+    assert (error.status, error.letter) == ("MEMORY", "M")
+    assert str(error) == "limit_page_heap: 80 MiB of 64 MiB\n  window.cache"

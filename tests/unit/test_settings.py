@@ -75,6 +75,7 @@ def test_the_good_value_of_each_option_is_good(option: object) -> None:
         ("worker_memory", "1 MB", MIB),
         ("workers_by_memory", "on", True),
         ("record", "my records", "my records"),
+        ("leaks", " Warn ", "warn"),
         ("record", "off", None),
         ("top", "0", 0),
     ],
@@ -100,6 +101,7 @@ def test_good_values_are_taken(name: str, text: str, value: object) -> None:
         ("probe_timeout", "off", "is not a duration"),
         ("workers_by_memory", "perhaps", "is neither on nor off"),
         ("record", "  ", "is empty"),
+        ("leaks", "quietly", "is none of error, warn, off"),
         ("top", "", "is not a whole number"),
     ],
 )

@@ -192,6 +192,7 @@ def test_a_worn_browser_stays_while_somebody_holds_a_context_on_it() -> None:
     ledger = serving(Wear(tests=1))
     ledger.served(1, passed=True)
     assert due(ledger, held=True) == [Defer(1, "browser-1", Reason.TESTS)]
+    assert due(ledger, held=True) == []  # it was told once
     assert ledger.statistics().deferred == 1
     assert due(ledger) == [Launch(1, "browser-2", Reason.TESTS)]
 

@@ -122,6 +122,12 @@ def test_an_attempt_arrives_as_it_was() -> None:
     )
 
 
+def test_a_failed_launch_is_told_the_controller() -> None:
+    """It decides whose fault the failure is."""
+    assert packed()["launch_failed"] is False
+    assert pack(1, 0.0, 1.0, {}, [], [], None, launch_failed=True)["launch_failed"] is True
+
+
 def test_an_attempt_without_a_crash_has_none() -> None:
     """No death, no crash in the record."""
     assert unpacked(packed()).crash is None
