@@ -8,6 +8,7 @@ Each class builds its own message; nothing else in the package composes error pr
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 
 class SentinelError(Exception):
@@ -77,6 +78,32 @@ class BreakerOpen(SentinelError):
             f"{browser} is not launched: the last {failures} launches or browsers failed "
             f"(next trial in {retry_in:.0f} s). Cause: {cause}{tail}"
         )
+
+
+Refusal = Literal[
+    "full", "memory", "draining", "breaker", "engine", "owner-cap", "timeout", "gone", "closed"
+]
+
+
+class PoolRefused(SentinelError):
+    """Raised when a pool gives no lease.
+
+    Attributes:
+        reason: one word. ``full``: too many wait; ``timeout``: the wait was in vain; ``gone``: the
+            client left while it waited, so nobody reads this.
+        problem: what stands in the way, with counts.
+        remedy: what to do about it.
+        retry_after: seconds after which another try makes sense, where that is known.
+    """
+
+    def __init__(
+        self, reason: Refusal, problem: str, remedy: str, retry_after: float | None = None
+    ) -> None:
+        self.reason = reason
+        self.problem = problem
+        self.remedy = remedy
+        self.retry_after = retry_after
+        super().__init__(f"{problem}. {remedy}" if remedy else problem)
 
 
 class HeapSnapshotError(SentinelError):
