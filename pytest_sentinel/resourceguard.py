@@ -69,12 +69,13 @@ class ResourceGuard:
     ) -> Generator[None, object, object]:
         """Have what the fixture opens count as its scope's."""
         __tracebackhide__ = True
-        if self._notes is None:
+        if self._notes is None or self._resources is None:
             return (yield)
         origins, scope = self._notes.origins, fixturedef.scope
         wide = scope in _WIDE
         if wide:
             self._living[fixturedef] = request
+            self._resources.look_for(fixturedef)
             origins.claim_function(fixturedef.func, scope, fixturedef)
         origins.scopes.append((scope, fixturedef if wide else None))
         try:

@@ -117,6 +117,10 @@ class Scratch:
         pytester.makepyfile(test_it=HEAD + tests)
         self.pytester = pytester
         self.path = pytester.path
+        # Not that of this process, where the browser of another test of ours may live.
+        self.temporary = self.path / "temporary"
+        self.temporary.mkdir()
+        os.environ["TMPDIR"] = str(self.temporary)
 
     def run(self, *options: str) -> pytest.RunResult:
         """Run it to its end."""
@@ -129,7 +133,7 @@ class Scratch:
 
     def start(self, *options: str) -> Started:
         """Start it; nothing of it survives the end of a ``with`` around what is returned."""
-        return Started(self.path, options)
+        return Started(self.path, self.temporary, options)
 
     def record(self) -> list[Line]:
         """Return the lines of the last run's record."""
@@ -165,10 +169,9 @@ def properties(case: ET.Element) -> dict[str, str]:
 class Started:
     """A run in the background, known by a mark in the environment of all that it starts."""
 
-    def __init__(self, directory: Path, options: tuple[str, ...]) -> None:
+    def __init__(self, directory: Path, temporary: Path, options: tuple[str, ...]) -> None:
         self.mark = uuid.uuid4().hex
-        self.temporary = directory / "temporary"
-        self.temporary.mkdir()
+        self.temporary = temporary
         self._output = (directory / "output.txt").open("w+")
         self._seen: set[psutil.Process] = set()
         self.process = subprocess.Popen(

@@ -52,7 +52,7 @@ class Leftover:
         return f"{self.kind}{what} opened at {self.where}{note}"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Found:
     """Something that is open, before anybody is accused of it.
 

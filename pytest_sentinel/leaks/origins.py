@@ -45,7 +45,7 @@ Frames = tuple[tuple[CodeType, int], ...]
 Opener = Literal["user", "library", "late", "us"]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Origin:
     """Who opened something.
 

@@ -77,6 +77,7 @@ class Resources:
         self._own_pids = own_pids
         self._wide_values = wide_values
         self._kept: defaultdict[str, dict[object, tuple[int, Found]]] = defaultdict(dict)
+        self._known_to: dict[int, OwnProcess] = {}
         self._accused: set[tuple[str, str]] = set()
         self._children: frozenset[int] = frozenset()
         self._spawned = -1
@@ -102,11 +103,16 @@ class Resources:
         clientobjects.forget_the_tests(self._notes)
         return leftovers
 
+    def look_for(self, owner: Owner) -> None:
+        """Note which descriptors are open before a fixture of a wider scope is set up."""
+        self._known_to[id(owner)] = OwnProcess(descriptors=ownprocess.descriptor_names())
+
     def left_by(self, owner: Owner) -> list[Leftover]:
         """Return what a fixture of a wider scope left open when it ended, and close it."""
+        known = self._known_to.pop(id(owner), OwnProcess())
         if not self._origins.has_acquired(owner):
             return []
-        found = self._after_pauses(lambda: self._of_the_fixture(owner))
+        found = self._after_pauses(lambda: self._of_the_fixture(owner, known))
         leftovers = [self._close(one) for one in self._without_companions(found)]
         for key, made in list(self._notes.made.items()):
             if made.origin.owner is owner:
@@ -142,7 +148,7 @@ class Resources:
             and self._is_accusable(one)
         ]
 
-    def _of_the_fixture(self, owner: Owner) -> list[Found]:
+    def _of_the_fixture(self, owner: Owner, known: OwnProcess) -> list[Found]:
         scopes = {key: made.origin.scope for key, made in self._notes.made.items()}
 
         def is_wanted(origin: Origin) -> bool:
@@ -150,7 +156,7 @@ class Resources:
 
         return [
             one
-            for one in self._everything(is_wanted, OwnProcess(), with_processes=True)
+            for one in self._everything(is_wanted, known, with_processes=True)
             if one.origin is not None
             and is_wanted(one.origin)
             and self._is_accusable(one)

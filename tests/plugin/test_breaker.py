@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import time
-from pathlib import Path
 
 import pytest
 
@@ -46,9 +45,9 @@ def real_browser() -> str:
     return str(executable)
 
 
-def left_profiles() -> list[str]:
-    """Return what launches left in the temporary directory of this test run."""
-    return [path.name for path in Path(os.environ["TMPDIR"]).glob("playwright*")]
+def left_profiles(scratch: Scratch) -> list[str]:
+    """Return what launches left in the temporary directory of the run."""
+    return [path.name for path in scratch.temporary.glob("playwright*")]
 
 
 def test_a_browser_that_exits_at_once_fails_a_hundred_tests_fast(pytester: pytest.Pytester) -> None:
@@ -76,7 +75,7 @@ def test_a_browser_that_exits_at_once_fails_a_hundred_tests_fast(pytester: pytes
         assert re.search(r"the last 3 launches or browsers failed \(next trial in \d+ s\)", text)
     assert properties(cases["test_without_a_browser"][0]) == {}
     result.stdout.fnmatch_lines(["sentinel: 0 launched, 3 launches failed"])
-    assert left_profiles() == []
+    assert left_profiles(scratch) == []
 
 
 def test_a_browser_that_never_answers_is_bounded(pytester: pytest.Pytester) -> None:

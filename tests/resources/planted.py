@@ -38,6 +38,11 @@ def test_leaves_context(browser: Browser) -> None:
     browser.new_context().new_page()  # leaves: context
 
 
+def test_leaves_context_beside_page(page: Page, browser: Browser) -> None:
+    page.set_content("<h1>page</h1>")
+    browser.new_context()  # leaves: context
+
+
 def test_closes_context(browser: Browser) -> None:
     with browser.new_context() as context:
         context.new_page()
@@ -57,7 +62,7 @@ def test_leaves_context_on_self(browser: Browser, request: pytest.FixtureRequest
 
 
 def test_leaves_context_in_global(browser: Browser) -> None:
-    KEPT.append(browser.new_context())  # leaves: context, held
+    KEPT.append(browser.new_context())  # leaves: context (held)
 
 
 def test_closes_starting_clean(browser: Browser, shared: BrowserContext) -> None:
