@@ -12,36 +12,13 @@ leaves the slot empty, and its next user is told why.
 
 from __future__ import annotations
 
-import enum
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from pytest_sentinel.errors import BreakerOpen
 from pytest_sentinel.pool.breaker import PROVEN_UPTIME, Breaker
-from pytest_sentinel.pool.states import BrowserEvent, BrowserState, move
-
-JITTER = 0.1  # wear limits are lowered by up to this share, so that not all wear out at once
-
-
-class Reason(enum.StrEnum):
-    """Why a browser was launched."""
-
-    START = "start"
-    CRASH = "crash"
-    TESTS = "tests"
-    AGE = "age"
-    MEMORY = "memory"
-    FRESH = "fresh"
-
-
-@dataclass(frozen=True, slots=True)
-class Wear:
-    """When a browser is worn: tests served, seconds lived, bytes of PSS reached; None = never."""
-
-    tests: int | None = None
-    age: float | None = None
-    memory: int | None = None
+from pytest_sentinel.pool.states import BrowserEvent, BrowserState
+from pytest_sentinel.pool.wear import Browser, Reason, Wear
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,38 +65,6 @@ class Defer:
 
 
 Action = Launch | HandOver | Dispose | Refuse | Defer
-
-
-@dataclass(slots=True)
-class Browser:
-    """One browser's page in the books."""
-
-    name: str
-    reason: Reason
-    jitter: float
-    launched_at: float
-    state: BrowserState = BrowserState.LAUNCHING
-    ready_at: float = 0.0
-    tests: int = 0
-    peak_memory: int = 0
-    proven: bool = False
-    deferred: bool = False
-
-    def take(self, event: BrowserEvent) -> None:
-        """Move to the state that follows ``event``, or raise and change nothing."""
-        self.state = move(self.name, self.state, event)
-
-    def wear(self, limits: Wear, now: float) -> Reason | None:
-        """Return why this browser is worn at ``now``, or None."""
-        share = JITTER * self.jitter
-        if limits.memory is not None and self.peak_memory > limits.memory:
-            return Reason.MEMORY
-        # Rounded up, so that small limits stay exact: 10 tests are 10 tests.
-        if limits.tests is not None and self.tests >= math.ceil(limits.tests * (1 - share)):
-            return Reason.TESTS
-        if limits.age is not None and now - self.ready_at >= limits.age * (1 - share):
-            return Reason.AGE
-        return None
 
 
 @dataclass(slots=True)

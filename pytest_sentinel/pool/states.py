@@ -5,7 +5,8 @@ Law 2: an event that the table does not list for a state raises and changes noth
 
     LAUNCHING   asked for, not answering yet; takes a slot
     READY       answers; tests may use it
-    DRAINING    a successor is READY; nobody new gets it, what runs on it may finish
+    DRAINING    a successor is READY, or its place is given up; nobody new gets it, what runs on
+                it may finish
     CLOSING     being ended; its processes may still live, so it still takes a slot
     DEAD        its processes are gone; the slot is free
 """
@@ -33,6 +34,7 @@ class BrowserEvent(enum.Enum):
     LAUNCHED = "launched"
     LAUNCH_FAILED = "launch failed"
     SUCCEEDED = "succeeded"  # a successor has taken its place
+    RETIRED = "retired"  # its place is given up; no successor takes it
     DRAINED = "drained"
     CRASHED = "crashed"
     CLOSE_ASKED = "close asked"  # its owner closes it
@@ -48,6 +50,7 @@ TRANSITIONS: dict[BrowserState, dict[BrowserEvent, BrowserState]] = {
     },
     _S.READY: {
         _E.SUCCEEDED: _S.DRAINING,
+        _E.RETIRED: _S.DRAINING,
         _E.CRASHED: _S.CLOSING,
         _E.CLOSE_ASKED: _S.CLOSING,
     },

@@ -32,12 +32,11 @@ from pytest_sentinel.pool.ledger import (
     HandOver,
     Launch,
     Ledger,
-    Reason,
     Refuse,
     Statistics,
-    Wear,
 )
 from pytest_sentinel.pool.reaper import Reaper
+from pytest_sentinel.pool.wear import Reason, Wear
 from pytest_sentinel.settings import Settings
 from pytest_sentinel.units import MIB
 
