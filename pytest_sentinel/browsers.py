@@ -24,6 +24,7 @@ from pytest_sentinel.driver import (
     SHELL,
     Entry,
     Memory,
+    NodeDoesNotRun,
     expected_entries,
     find_driver,
 )
@@ -75,6 +76,8 @@ def prepare(environ: MutableMapping[str, str], cache_dir: Path | None = None) ->
     try:
         expected = expected_entries(driver, environ, memory)
         stand_ins = _find_stand_ins(expected, environ)
+    except NodeDoesNotRun as error:
+        return BrowserChoice(None, "missing", f"Playwright's Node does not start: {error} ({_FIX})")
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         return _left_alone(f"it did not tell its paths ({error})")
     problem = ""

@@ -53,7 +53,12 @@ _LAYOUTS = {
     "webkit": ("pw_run.sh",),
     FFMPEG: ("ffmpeg-linux",),
 }
+_MISSING_LIBRARY = re.compile(r"error while loading shared libraries: .*")
 _LOCATION = re.compile(r"^ *Install location: +(.+?) *$", re.MULTILINE)
+
+
+class NodeDoesNotRun(OSError):
+    """The machine lacks a library that Playwright's Node needs; the text is the loader's."""
 
 
 class Driver(NamedTuple):
@@ -129,6 +134,7 @@ def expected_entries(
     """Return where this Playwright, in this environment, expects each of ``ENTRIES`` it knows.
 
     Raises:
+        NodeDoesNotRun: it cannot tell.
         OSError, subprocess.SubprocessError, ValueError: it did not tell.
     """
     key = _key(driver, environ)
@@ -174,6 +180,8 @@ def _ask(driver: Driver, environ: Mapping[str, str]) -> dict[str, Any]:
             answer: dict[str, Any] = json.loads(asked.stdout.splitlines()[-1])
             return answer
     asked = _run_node(driver, [str(driver.package / "cli.js"), "install", "--dry-run"], environ)
+    if missing := _MISSING_LIBRARY.search(asked.stderr):
+        raise NodeDoesNotRun(missing[0])
     asked.check_returncode()
     answer = {}
     for directory in _LOCATION.findall(asked.stdout):

@@ -19,7 +19,8 @@ from pytest_sentinel.errors import InstallationFailed
 from pytest_sentinel.memory.processes import identify, kill_group, tree
 from pytest_sentinel.units import format_duration
 
-PACKAGES = ("chromium-headless-shell", "ffmpeg")
+# libatomic1: Playwright's Node needs it, and no package of a small Debian brings it along.
+PACKAGES = ("chromium-headless-shell", "ffmpeg", "libatomic1")
 TIMEOUT = 900.0
 
 

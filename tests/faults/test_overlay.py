@@ -228,6 +228,20 @@ def test_a_playwright_that_tells_nothing_is_left_alone(
     assert not list(Path(machine["HOME"]).rglob("*.json"))
 
 
+def test_a_node_without_its_libraries(machine: dict[str, str], tmp_path: Path) -> None:
+    """What the loader says is told, with the command that mends it."""
+    says = "node: error while loading shared libraries: libatomic.so.1: cannot open"
+    node(machine, tmp_path, f"echo '{says}' >&2; exit 127")
+
+    choice = browsers.prepare(machine)
+
+    assert (choice.source, choice.executable) == ("missing", None)
+    assert choice.reason == (
+        "Playwright's Node does not start: error while loading shared libraries: "
+        "libatomic.so.1: cannot open (run `sentinel install-browser`)"
+    )
+
+
 def test_a_node_that_is_not_there(machine: dict[str, str]) -> None:
     """A PLAYWRIGHT_NODEJS_PATH that leads nowhere is left for Playwright to complain about."""
     machine["PLAYWRIGHT_NODEJS_PATH"] = "/nowhere/node"

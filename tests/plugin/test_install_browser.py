@@ -17,7 +17,7 @@ from pytest_sentinel import install
 from pytest_sentinel.errors import InstallationFailed
 
 ROOT = Path(__file__).parents[2]
-INSTALL = "install -y chromium-headless-shell ffmpeg"
+INSTALL = "install -y chromium-headless-shell ffmpeg libatomic1"
 SUPPLY = """
 for name in chromium-headless-shell ffmpeg; do
   /bin/cp /bin/true {bin}/$name
