@@ -70,7 +70,9 @@ def _processes(known: Collection[tuple[int, float]] = ()) -> dict[tuple[int, flo
 
 
 def _files() -> set[str]:
-    return set(os.listdir(tempfile.gettempdir()))
+    # Chromium makes such files and removes them when it likes; the browser of a wider scope, too.
+    names = os.listdir(tempfile.gettempdir())
+    return {name for name in names if not name.startswith(".org.chromium.")}
 
 
 def _new_threads(before: set[threading.Thread]) -> list[str]:
