@@ -195,8 +195,7 @@ class Leases:
                 ticket.state, ticket.browser = TicketState.WAITING, ""
                 continue
             if ticket.state is TicketState.HELD:
-                self._count("ends_total", "crashed")
-                actions.append(Revoke(ticket.id, refusals.with_tail(cause, log)))
+                actions += self._cut(ticket, "crashed", refusals.with_tail(cause, log))
             self._free(ticket)
         return actions + self._settle(now)
 
@@ -263,8 +262,7 @@ class Leases:
             if ticket.state is TicketState.GRANTED:
                 self._count("refusals_total", "closed")
             elif ticket.state is TicketState.HELD:
-                self._count("ends_total", "closed")
-                actions.append(Revoke(ticket.id, "the pool was closed"))
+                actions += self._cut(ticket, "closed", "the pool was closed")
             self._free(ticket)
         for place in self.places:
             self._supply.retire(place, "closed")
@@ -357,6 +355,11 @@ class Leases:
         live = self._tickets.within(TicketState.GRANTED, TicketState.HELD, TicketState.CLEANING)
         slots = self.maximum * self._options.contexts_per_browser
         return refusals.Crowd(len(live), slots, len(self._waiting()))
+
+    def _cut(self, ticket: Ticket, how: str, why: str) -> list[Action]:
+        """Count the end of a lease that is held, and tell its holder unless he was told before."""
+        self._count("ends_total", "revoked" if ticket.revoked else how)
+        return [] if ticket.revoked else [Revoke(ticket.id, why)]
 
     def _free(self, ticket: Ticket) -> None:
         place, _ = self._supply.find(ticket.browser)

@@ -110,7 +110,7 @@ class Pool(RuleBasedStateMachine):
             match action:
                 case Launch(browser, engine, _, generation):
                     assert browser not in world.engine, "a name was used twice"
-                    assert not self.leases.paused and not self.leases.draining
+                    assert self.admits(), "something new while nothing is admitted"
                     assert generation == self.leases.generation
                     world.engine[browser] = engine
                     world.launching.append(browser)
@@ -120,7 +120,7 @@ class Pool(RuleBasedStateMachine):
                     world.ending.append(browser)
                     assert kill or not self.users(browser), "a browser in use was closed"
                 case Grant(ticket, browser):
-                    assert not self.leases.paused and not self.leases.draining
+                    assert self.admits(), "something new while nothing is admitted"
                     assert browser in world.ready_before or browser in world.serving
                     world.waiting.remove(ticket)
                     world.granted[ticket] = browser
@@ -129,12 +129,16 @@ class Pool(RuleBasedStateMachine):
                     assert str(error)
                     world.waiting.remove(ticket)
                     world.over[ticket] += 1
-                case Revoke(ticket, why):
-                    assert why and ticket not in world.told_to_go, "told to go twice"
+                case Revoke(ticket, _):
+                    assert ticket not in world.told_to_go, "told to go twice"
                     world.told_to_go.add(ticket)
                 case Clean(ticket, browser):
                     world.cleaning[ticket] = browser
         self.check_order(newly_granted)
+
+    def admits(self) -> bool:
+        """Tell whether anything new may be given or launched."""
+        return not (self.leases.paused or self.leases.draining)
 
     def check_order(self, granted: list[str]) -> None:
         """Nobody is granted a slot before somebody who waits longer and may have it."""
@@ -183,16 +187,14 @@ class Pool(RuleBasedStateMachine):
     def ask(self, engine: str, owner: str, wait: float) -> None:
         """A client comes."""
         before = sum(self.leases.counters.get("refusals_total", {}).values())
-        try:
-            name, actions = self.leases.ask(engine, owner, wait, self.now)
-        except PoolRefused as error:
-            assert self.leases.draining or engine not in self.options.engines, str(error)
-            refused = sum(self.leases.counters["refusals_total"].values())
-            assert refused == before + 1
-            self.world.asked += 1
+        self.world.asked += 1
+        if self.leases.draining or engine not in self.options.engines:
+            with pytest.raises(PoolRefused):
+                self.leases.ask(engine, owner, wait, self.now)
+            assert sum(self.leases.counters["refusals_total"].values()) == before + 1
             self.world.over["at the door"] += 1
             return
-        self.world.asked += 1
+        name, actions = self.leases.ask(engine, owner, wait, self.now)
         self.world.waiting.add(name)
         self.act(actions)
 
@@ -328,12 +330,9 @@ class Pool(RuleBasedStateMachine):
         void = next(iter(world.granted), None)
         for book in (world.granted, world.held):
             world.over.update(book.keys())
-        already = set(world.told_to_go)
-        world.told_to_go -= world.held.keys()
         for book in (world.granted, world.held, world.cleaning):
             book.clear()
         self.act(self.leases.close(self.now))
-        world.told_to_go |= already
         assert not world.waiting
         if void is not None:
             with pytest.raises(PoolRefused):

@@ -1,0 +1,279 @@
+"""One browser server: a Node process that holds one browser, and what is known of the two.
+
+It decides nothing. It starts, answers, tells how it ended, and is ended; every wait has a limit.
+The program it runs is ``browserserver.js``, with the Playwright that is installed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+from collections import deque
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from pytest_sentinel.errors import BrowserLaunchFailed
+from pytest_sentinel.memory.processes import ProcessId, identify, is_alive, kill_group, tree
+from pytest_sentinel.pool.browserlog import launched_pid, read_log
+
+_SCRIPT = Path(__file__).with_name("browserserver.js")
+_TAIL_LINES = 40
+_LINE_LIMIT = 1024 * 1024
+_TERMINATED_WITHIN = 2.0
+_KILLED_WITHIN = 5.0
+_POLL = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where clients of a browser server connect; ``path`` is its secret."""
+
+    host: str
+    port: int
+    path: str
+    tls: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What every browser server of a pool is started with.
+
+    Attributes:
+        node: the Node program; ``package`` the Playwright package that it loads.
+        environ: its environment.
+        launch: Playwright's launch options.
+        upstream: the address of a server that is already there; None to launch a browser.
+    """
+
+    node: Path
+    package: Path
+    environ: Mapping[str, str]
+    launch: Mapping[str, Any]
+    upstream: str | None = None
+
+
+class BrowserServer:
+    """One browser, from its launch to the end of its last process.
+
+    Attributes:
+        process: the Node process; it leads a process group of its own.
+        browser: the browser's main process; it leads another. None with an upstream.
+        ended: resolves with the cause when the browser has ended by itself.
+    """
+
+    def __init__(self, name: str, engine: str, directory: Path) -> None:
+        self.name = name
+        self.engine = engine
+        self.directory = directory
+        self.endpoint: Endpoint | None = None
+        self.process: ProcessId | None = None
+        self.browser: ProcessId | None = None
+        self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._popen: asyncio.subprocess.Process | None = None
+        self._ready: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._answers: dict[int, asyncio.Future[Any]] = {}
+        self._asked = 0
+        self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
+        self._readers: list[asyncio.Task[None]] = []
+        self._seen: set[ProcessId] = set()
+
+    # Its beginning
+
+    async def start(self, recipe: Recipe, timeout: float) -> None:
+        """Start it, and return when it serves.
+
+        Raises:
+            BrowserLaunchFailed: it did not within ``timeout`` seconds, or could not.
+        """
+        self.directory.mkdir(mode=0o700, parents=True)
+        command = [recipe.node, _SCRIPT, recipe.package, self.engine, json.dumps(recipe.launch)]
+        if recipe.upstream is not None:
+            command.append(recipe.upstream)
+        try:
+            # A session of its own: Ctrl-C in a terminal ends the service, which ends this in order.
+            self._popen = await asyncio.create_subprocess_exec(
+                *map(os.fspath, command),
+                env={**recipe.environ, "TMPDIR": os.fspath(self.directory)},
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                start_new_session=True,
+                limit=_LINE_LIMIT,
+            )
+        except OSError as error:
+            raise BrowserLaunchFailed(self.engine, str(error)) from error
+        self.process = identify(self._popen.pid)
+        self._readers = [
+            asyncio.create_task(self._read_facts(self._popen)),
+            asyncio.create_task(self._read_output(self._popen)),
+        ]
+        try:
+            fact = await asyncio.wait_for(asyncio.shield(self._ready), timeout)
+        except TimeoutError:
+            cause = f"it did not start within {timeout:g} s"
+            raise BrowserLaunchFailed(self.engine, cause, self.tail()) from None
+        if "endpoint" not in fact:
+            raise BrowserLaunchFailed(self.engine, *_explain(fact, self.tail()))
+        self.endpoint = _parse(fact["endpoint"])
+        self.browser = identify(fact["pid"]) if fact["pid"] else None
+        self.look()
+
+    def abort(self, why: str) -> None:
+        """Let a start that is under way fail."""
+        if not self._ready.done():
+            self._ready.set_result({"error": why})
+
+    # What it says
+
+    def tail(self) -> str:
+        """Return the last lines that the browser wrote, without what every Chromium says."""
+        pid = self.browser.pid if self.browser else 0
+        return "\n".join(read_log([f"[pid={pid}] {line}" for line in self._tail]).tail)
+
+    async def ask(self, what: str, timeout: float, **facts: str) -> Any:
+        """Return the answer to ``what``: contexts, dispose or probe.
+
+        Raises:
+            TimeoutError: there was no answer within ``timeout`` seconds.
+            ConnectionError: it is gone, or answered that it could not.
+        """
+        if self._popen is None or self._popen.stdin is None or self._popen.stdin.is_closing():
+            raise ConnectionError(f"{self.name} is gone")
+        self._asked += 1
+        number = self._asked
+        answer = self._answers[number] = asyncio.get_running_loop().create_future()
+        try:
+            request = json.dumps({"id": number, "ask": what, **facts})
+            self._popen.stdin.write(request.encode() + b"\n")
+            return await asyncio.wait_for(answer, timeout)
+        finally:
+            del self._answers[number]
+
+    async def contexts(self, timeout: float) -> frozenset[str] | None:
+        """Return the ids of all contexts but those of probes; None where nobody can tell."""
+        found = await self.ask("contexts", timeout)
+        return None if found is None else frozenset(found)
+
+    async def _read_facts(self, popen: asyncio.subprocess.Process) -> None:
+        assert popen.stdout is not None
+        async for line in popen.stdout:
+            try:
+                fact = json.loads(line)
+            except ValueError:
+                self._tail.append(line.decode(errors="replace").rstrip())
+                continue
+            if "id" in fact:
+                self._take_answer(fact)
+            elif "ended" in fact:
+                self._note_end(f"the browser died ({fact['ended']})")
+            elif not self._ready.done():
+                self._ready.set_result(fact)
+        code = await popen.wait()
+        how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        if not self._ready.done():
+            self._ready.set_result({"error": f"its server ended while starting ({how})"})
+        self._note_end(f"the browser server died ({how})")
+        for answer in self._answers.values():
+            if not answer.done():
+                answer.set_exception(ConnectionError(f"{self.name} is gone"))
+
+    async def _read_output(self, popen: asyncio.subprocess.Process) -> None:
+        assert popen.stderr is not None
+        while chunk := await popen.stderr.read(64 * 1024):
+            self._tail.extend(chunk.decode(errors="replace").splitlines())
+
+    def _take_answer(self, fact: dict[str, Any]) -> None:
+        answer = self._answers.get(fact["id"])
+        if answer is None or answer.done():
+            return
+        if "error" in fact:
+            answer.set_exception(ConnectionError(fact["error"]))
+        else:
+            answer.set_result(fact["value"])
+
+    def _note_end(self, cause: str) -> None:
+        if not self.ended.done():
+            self.ended.set_result(cause)
+
+    # Its processes
+
+    def look(self) -> list[int]:
+        """Return the pids of its whole tree, and remember who they are."""
+        if self.process is None or not is_alive(self.process):
+            return []
+        pids = tree(self.process.pid)
+        self._seen = {found for pid in pids if (found := identify(pid)) is not None}
+        return pids
+
+    async def end(self, *, kill: bool, timeout: float) -> None:
+        """End it, politely within ``timeout`` seconds unless ``kill``; return when all is gone."""
+        self.look()
+        if not self.ended.done():
+            self.ended.cancel()
+        if not kill and self._popen is not None and self._popen.returncode is None:
+            with suppress(TimeoutError, ConnectionError):
+                await self.ask("end", timeout)
+            if not await self._are_gone(0.0):
+                self._signal(signal.SIGTERM)
+                await self._are_gone(_TERMINATED_WITHIN)
+        self._signal(signal.SIGKILL)
+        await self._are_gone(_KILLED_WITHIN)
+        if self._popen is not None:
+            await self._popen.wait()
+            await asyncio.gather(*self._readers)
+        self._reap()
+        for _ in range(3):  # somebody may have been writing while it was removed
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _signal(self, sig: signal.Signals) -> None:
+        # The browser before its server, which reaps it then.
+        for leader in (self.browser, self.process):
+            if leader is None:
+                continue
+            kill_group(leader, sig)
+            if identify(leader.pid) is None:
+                # Its leader is gone; a pid is not given out again while a group bears its number.
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(leader.pid, sig)
+
+    async def _are_gone(self, timeout: float) -> bool:
+        deadline = asyncio.get_running_loop().time() + timeout
+        while any(is_alive(process) for process in self._seen):
+            if asyncio.get_running_loop().time() >= deadline:
+                return False
+            await asyncio.sleep(_POLL)
+        return True
+
+    def _reap(self) -> None:
+        """Reap those of its processes that became our children when their parents died."""
+        for process in self._seen:
+            if process != self.process and identify(process.pid) == process:
+                with suppress(ChildProcessError):
+                    os.waitpid(process.pid, os.WNOHANG)
+
+
+def _explain(fact: Mapping[str, Any], tail: str) -> tuple[str, str]:
+    """Return the cause of a failed launch in one line, and the browser's last words."""
+    message = str(fact.get("error") or f"the browser ended while starting ({fact.get('ended')})")
+    pid = launched_pid(message)
+    log = read_log(message, pid)
+    cause = message.strip().splitlines()[0]
+    if log.ended is not None:
+        cause = f"the browser process ended while starting ({log.ended})"
+    return cause, "\n".join(log.tail) or tail
+
+
+def _parse(address: str) -> Endpoint:
+    parts = urlsplit(address)
+    tls = parts.scheme == "wss"
+    path = parts.path or "/"
+    if parts.query:
+        path += f"?{parts.query}"
+    return Endpoint(parts.hostname or "", parts.port or (443 if tls else 80), path, tls)
