@@ -106,6 +106,51 @@ class PoolRefused(SentinelError):
         super().__init__(f"{problem}. {remedy}" if remedy else problem)
 
 
+class RequestRefused(SentinelError):
+    """Raised when a service turns a request away.
+
+    Attributes:
+        status: the HTTP status that says so.
+        problem: what stands in the way.
+        remedy: what to do about it; may be empty.
+        retry_after: seconds after which another try makes sense, where that is known.
+    """
+
+    def __init__(
+        self, status: int, problem: str, remedy: str = "", retry_after: float | None = None
+    ) -> None:
+        self.status = status
+        self.problem = problem
+        self.remedy = remedy
+        self.retry_after = retry_after
+        super().__init__(f"{problem}. {remedy}" if remedy else problem)
+
+
+class PoolUnavailable(SentinelError):
+    """Raised when no service of ``--sentinel-pool`` gives a browser.
+
+    Attributes:
+        tried: each service with what it said.
+    """
+
+    def __init__(self, engine: str, tried: Sequence[tuple[str, str]], remedy: str) -> None:
+        self.engine = engine
+        self.tried = tuple(tried)
+        rows = "".join(f"\n  {where}: {why}" for where, why in self.tried)
+        super().__init__(f"no {engine} from the pool:{rows}\n{remedy}")
+
+
+class ServiceUnreachable(SentinelError):
+    """Raised when a service's control port does not answer as one; ``address`` it is."""
+
+    def __init__(self, address: str, problem: str) -> None:
+        self.address = address
+        super().__init__(
+            f"no sentinel service answers at {address}: {problem}. Start one with `sentinel serve`,"
+            " or name the place of its control port with --control."
+        )
+
+
 class HeapSnapshotError(SentinelError):
     """Raised when a file or stream is no heap snapshot, or one that is damaged or cut short."""
 

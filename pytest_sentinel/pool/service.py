@@ -1,0 +1,301 @@
+"""The lease port: one connection is one lease, from the upgrade until either end closes.
+
+Law: a client that has not sent its whole request holds nothing; one that has holds a place in the
+queue only while it stays. The secret path of a browser server never leaves this process. What may
+be leased, and when, is the pool's to say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import h11
+
+from pytest_sentinel.addresses import Address
+from pytest_sentinel.errors import PoolRefused, RequestRefused
+from pytest_sentinel.pool import upgrade
+from pytest_sentinel.pool.distribution import LONG, SHORT, Distribution
+from pytest_sentinel.pool.frames import Stream
+from pytest_sentinel.pool.snapshot import Event
+from pytest_sentinel.pool.splice import ClientEnd, ServerEnd
+
+_REASON_WITHIN = 0.5  # from the end of a browser server to the pool's word on why
+_BOUNDARY_WITHIN = 1.0  # from a revocation to the end of the frame that is passing
+_SERVER_GONE_WITHIN = 1.0
+
+
+class Leased(Protocol):
+    """What the pool gives: a browser server, and word of when the lease must end."""
+
+    id: str
+    host: str
+    port: int
+    path: str
+    tls: bool
+    revoked: asyncio.Future[str]
+
+
+class Leasing(Protocol):
+    """The pool, as the lease port needs it."""
+
+    def lease(
+        self, engine: str, owner: str, wait: float, *, gone: asyncio.Future[None] | None = None
+    ) -> AbstractAsyncContextManager[Any]:
+        """Give a lease for as long as the block lasts; raises PoolRefused."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Who is let in, and how long a client may take. Durations in seconds.
+
+    Attributes:
+        token: what every client must show; None lets everybody in.
+        wait: how long a client waits for a lease that does not say how long.
+        head_within: from the connection to the end of the request's head.
+        first_word_within: from the granted lease to the client's first message.
+        connect_within: for the browser server to take the connection.
+        most_clients: connections of all kinds at once.
+    """
+
+    engines: Sequence[str]
+    token: bytes | None = None
+    wait: float = 30.0
+    head_within: float = 10.0
+    first_word_within: float = 30.0
+    connect_within: float = 5.0
+    most_clients: int = 2000
+
+
+class LeasePort:
+    """Takes clients, and holds a lease of the pool for each as long as it stays."""
+
+    def __init__(
+        self,
+        pool: Leasing,
+        terms: Terms,
+        say: Callable[[Event], None],
+        ready: Callable[[], tuple[int, dict[str, Any]]],
+    ) -> None:
+        self._pool = pool
+        self._terms = terms
+        self._say = say
+        self._ready = ready
+        self._server: asyncio.Server | None = None
+        self._clients: set[ClientEnd] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._timers: dict[ClientEnd, asyncio.TimerHandle] = {}
+        self.waits = Distribution(SHORT)
+        self.holds = Distribution(LONG)
+        self.refusals: Counter[int] = Counter()
+
+    async def start(self, sock: socket.socket) -> None:
+        """Begin to take clients on a bound socket."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            lambda: ClientEnd(self._arrived, self._first_words()), sock=sock, backlog=512
+        )
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether new clients are taken."""
+        return self._server is not None and self._server.is_serving()
+
+    @property
+    def clients(self) -> int:
+        """How many connections there are, of all kinds."""
+        return len(self._clients)
+
+    async def close(self) -> None:
+        """Take no more clients, and part from those that are here with a word of why."""
+        if self._server is not None:
+            self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        for client in self._clients:
+            client.end()
+        if self._clients:
+            await asyncio.wait([client.closed for client in self._clients], timeout=1.0)
+        for client in list(self._clients):
+            client.transport.abort()
+        if self._server is not None:
+            await self._server.wait_closed()
+
+    # A client comes
+
+    def _first_words(self) -> Callable[[ClientEnd, bytes], None]:
+        reader = upgrade.HeadReader()
+
+        def read(client: ClientEnd, data: bytes) -> None:
+            try:
+                request = reader.feed(data)
+                if request is None:
+                    return
+                client.listener = None
+                client.early += reader.rest()
+                self._asked(client, request)
+            except RequestRefused as refused:
+                self._refuse(client, refused)
+
+        return read
+
+    def _arrived(self, client: ClientEnd) -> None:
+        if len(self._clients) >= self._terms.most_clients:
+            client.transport.abort()
+            return
+        self._clients.add(client)
+        loop = asyncio.get_running_loop()
+        self._timers[client] = loop.call_later(self._terms.head_within, self._too_slow, client)
+        client.closed.add_done_callback(lambda _: self._left(client))
+
+    def _left(self, client: ClientEnd) -> None:
+        self._clients.discard(client)
+        self._timers.pop(client).cancel()
+
+    def _too_slow(self, client: ClientEnd) -> None:
+        seconds = f"{self._terms.head_within:g} s"
+        self._refuse(client, RequestRefused(408, f"no whole request came within {seconds}"))
+
+    def _asked(self, client: ClientEnd, request: h11.Request) -> None:
+        """Answer a whole request."""
+        self._timers[client].cancel()
+        peer = client.transport.get_extra_info("peername") or ("unknown",)
+        if not upgrade.is_upgrade(request):
+            self._answer(client, request)
+            return
+        ask = upgrade.read_ask(request, self._terms.engines, self._terms.token, str(peer[0]))
+        task = asyncio.get_running_loop().create_task(self._serve(client, request, ask))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _answer(self, client: ClientEnd, request: h11.Request) -> None:
+        """Answer what is no WebSocket: a question whether it is worth to come, or a mistake."""
+        if request.method in (b"GET", b"HEAD") and request.target == b"/ready":
+            status, body = self._ready()
+            client.end(upgrade.answer(status, json.dumps(body) + "\n", "application/json"))
+            return
+        raise RequestRefused(
+            426,
+            "this port speaks WebSocket to Playwright clients",
+            "Connect by ws://, not http://, as in"
+            f" playwright.{self._terms.engines[0]}.connect('ws://HOST:PORT/ENGINE').",
+        )
+
+    def _refuse(self, client: ClientEnd, refused: RequestRefused) -> None:
+        if client.is_ending:
+            return
+        self.refusals[refused.status] += 1
+        self._tell("client.refused", status=refused.status, problem=refused.problem)
+        client.listener = None
+        client.end(upgrade.refusal(refused))
+
+    # A client stays
+
+    async def _serve(self, client: ClientEnd, request: h11.Request, ask: upgrade.Ask) -> None:
+        began = time.monotonic()
+        wait = self._terms.wait if ask.wait is None else ask.wait
+        try:
+            async with self._pool.lease(ask.engine, ask.owner, wait, gone=client.closed) as lease:
+                granted = time.monotonic()
+                self.waits.add(granted - began)
+                try:
+                    await self._splice(client, request, lease)
+                finally:
+                    self.holds.add(time.monotonic() - granted)
+        except PoolRefused as refused:
+            self._refuse(client, upgrade.from_pool(refused))
+        except RequestRefused as refused:
+            self._refuse(client, refused)
+        except asyncio.CancelledError:
+            self._refuse(client, RequestRefused(503, "the service stops"))
+        except Exception as error:
+            # One client's misfortune; the others must not learn of it.
+            self._tell("client.failed", error=f"{type(error).__name__}: {error}"[:500])
+            self._refuse(client, RequestRefused(500, "the service failed; its log says how"))
+
+    async def _splice(self, client: ClientEnd, request: h11.Request, lease: Leased) -> None:
+        """Let client and browser server hear each other until one of the three ends it."""
+        server = await self._open(lease)
+        host = str(Address(lease.host, lease.port))
+        try:
+            client.join(server, upgrade.head_for(request, host, lease.path))
+            await self._hold(client, server, lease)
+        except asyncio.CancelledError:
+            await self._part(server, "the service stops")
+        finally:
+            server.transport.close()
+            if not server.closed.done():
+                await asyncio.wait([server.closed], timeout=_SERVER_GONE_WITHIN)
+            server.transport.abort()
+
+    async def _open(self, lease: Leased) -> ServerEnd:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self._terms.connect_within):
+                _, server = await loop.create_connection(
+                    ServerEnd, lease.host, lease.port, ssl=True if lease.tls else None
+                )
+        except OSError:  # which a time-out is too
+            raise RequestRefused(
+                502, "the browser server does not answer", "Try again: it is being replaced.", 1.0
+            ) from None
+        return server
+
+    async def _hold(self, client: ClientEnd, server: ServerEnd, lease: Leased) -> None:
+        ends: set[asyncio.Future[Any]] = {client.closed, server.closed, lease.revoked}
+        spoke = asyncio.ensure_future(client.spoke.wait())
+        try:
+            await asyncio.wait(
+                {*ends, spoke},
+                timeout=self._terms.first_word_within,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+        finally:
+            spoke.cancel()
+        if not client.spoke.is_set() and not any(end.done() for end in ends):
+            await self._part(server, "the client said nothing")
+            return
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        if client.closed.done():
+            return
+        cut_off = server.meter.stream is Stream.FRAMES and not server.meter.saw_close
+        if cut_off and not lease.revoked.done():
+            await asyncio.wait([lease.revoked], timeout=_REASON_WITHIN)
+        if lease.revoked.done() and cut_off:
+            await self._part(server, lease.revoked.result())
+        elif server.meter.stream is Stream.ANSWER:
+            reason = lease.revoked.result() if lease.revoked.done() else "it ended"
+            raise RequestRefused(502, f"the browser server gave no answer: {reason}", "Try again.")
+        else:
+            if server.was_refused:
+                self.refusals[server.meter.status] += 1
+                self._tell("client.refused", status=server.meter.status, problem="by the browser")
+            server.finish()
+
+    async def _part(self, server: ServerEnd, reason: str) -> None:
+        """End the client's connection with ``reason``, between two frames if that can be had."""
+        client = server.other
+        assert client is not None
+        if server.meter.stream is not Stream.FRAMES:
+            raise RequestRefused(503, reason)
+        if server.interrupt(reason):
+            return
+        await asyncio.wait(
+            [server.closed, client.closed],
+            timeout=_BOUNDARY_WITHIN,
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        client.end()
+
+    def _tell(self, name: str, **facts: str | float) -> None:
+        self._say(Event(name, time.time(), facts))

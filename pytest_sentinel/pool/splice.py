@@ -1,0 +1,176 @@
+"""The two ends of one lease and the bytes between them.
+
+Bytes are handed on as they come, with the pressure of a slow reader passed back; a client's end
+is a future. What a connection is for, and who gets one, is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, cast
+
+from pytest_sentinel.pool.frames import FrameMeter, Stream, close_frame, gives_up
+
+LINGER = 2.0  # for what was said last to be read
+_EARLY_LIMIT = 64 * 1024
+_DISCARD_LIMIT = 4 * 1024 * 1024
+_KEEPALIVE = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 4, "TCP_USER_TIMEOUT": 120_000}
+
+
+def notice_silence(transport: asyncio.BaseTransport) -> None:
+    """Have the system find out when the other machine is gone without a word."""
+    sock: socket.socket | None = transport.get_extra_info("socket")
+    if sock is None:
+        return
+    with suppress(OSError):  # not every system has every knob
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, number in _KEEPALIVE.items():
+            if hasattr(socket, name):
+                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), number)
+
+
+class End(asyncio.Protocol):
+    """One end of a splice; ``closed`` is done when its connection is gone."""
+
+    transport: asyncio.Transport
+
+    def __init__(self) -> None:
+        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.other: End | None = None
+        self._last: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self.transport = cast("asyncio.Transport", transport)
+        notice_silence(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Note the end."""
+        if self._last is not None:
+            self._last.cancel()
+        if not self.closed.done():
+            self.closed.set_result(None)
+        if self.other is not None:
+            self.other.may_read(yes=True)
+
+    def pause_writing(self) -> None:
+        """Have the other end wait: this one is slow to read."""
+        if self.other is not None:
+            self.other.may_read(yes=False)
+
+    def resume_writing(self) -> None:
+        """Have the other end go on."""
+        if self.other is not None:
+            self.other.may_read(yes=True)
+
+    def may_read(self, *, yes: bool) -> None:
+        """Read on from this end, or stop reading for a while."""
+        transport: Any = self.transport
+        if not self.closed.done() and not transport.is_closing():
+            (transport.resume_reading if yes else transport.pause_reading)()
+
+    def end(self, last: bytes = b"") -> None:
+        """Close this end when ``last`` has been sent, or a little later in any case."""
+        if self.closed.done() or self._last is not None:
+            return
+        self.may_read(yes=True)
+        if last:
+            self.transport.write(last)
+        # An end that closes with something unread would take back what it has just said.
+        if self.transport.can_write_eof() and not self.transport.is_closing():
+            self.transport.write_eof()
+        self._last = asyncio.get_running_loop().call_later(LINGER, self.transport.abort)
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether its last word is said."""
+        return self._last is not None or self.closed.done()
+
+
+class ServerEnd(End):
+    """The end at the browser server."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.meter = FrameMeter()
+        self.held_back = b""  # its own farewell; ours may be the better one
+        self._farewell = b""
+
+    def data_received(self, data: bytes) -> None:
+        """Hand on what the browser server says."""
+        assert self.other is not None
+        if self.other.is_ending:
+            return
+        if self.meter.is_between_frames and gives_up(data):
+            self.held_back = data
+            self.transport.abort()
+            return
+        self.other.transport.write(data)
+        self.meter.feed(data)
+        if self._farewell and self.meter.is_between_frames:
+            self.other.end(self._farewell)
+
+    def interrupt(self, reason: str) -> bool:
+        """Tell the client why it is over, between two frames; False if that cannot be now."""
+        assert self.other is not None
+        if self.held_back or self.meter.is_between_frames:
+            self.other.end(close_frame(reason))
+            return True
+        self._farewell = close_frame(reason)
+        return False
+
+    def finish(self) -> None:
+        """Close the client's end with whatever the browser server wanted to say."""
+        assert self.other is not None
+        self.other.end(self.held_back)
+
+    @property
+    def was_refused(self) -> bool:
+        """Whether the browser server did not agree to the upgrade."""
+        return self.meter.stream is Stream.REFUSAL
+
+
+class ClientEnd(End):
+    """The end at the client; what it says goes to ``listener`` while there is one."""
+
+    def __init__(
+        self, arrived: Callable[[ClientEnd], None], listener: Callable[[ClientEnd, bytes], None]
+    ) -> None:
+        super().__init__()
+        self._arrived = arrived
+        self.listener: Callable[[ClientEnd, bytes], None] | None = listener
+        self.early = bytearray()  # what it said before there was anybody to hear it
+        self.spoke = asyncio.Event()
+        self._discarded = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin, and announce it."""
+        super().connection_made(transport)
+        self._arrived(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Hand on what the client says, keep it until that is possible, or let it go."""
+        if self.is_ending:
+            self._discarded += len(data)
+            if self._discarded > _DISCARD_LIMIT:
+                self.transport.abort()
+        elif self.listener is not None:
+            self.listener(self, data)
+        elif self.other is not None:
+            self.spoke.set()
+            self.other.transport.write(data)
+        else:
+            self.early += data
+            if len(self.early) > _EARLY_LIMIT:
+                self.transport.abort()
+
+    def join(self, server: ServerEnd, head: bytes) -> None:
+        """Let both ends hear each other, beginning with ``head`` and what was said early."""
+        server.transport.write(head + bytes(self.early))
+        if self.early:
+            self.spoke.set()
+        self.early.clear()
+        self.other, server.other = server, self
