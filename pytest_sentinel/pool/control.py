@@ -1,0 +1,201 @@
+"""The control port: how the service is, for people, probes and Prometheus; and what it is told.
+
+Law: it changes nothing without the token where there is one, and nothing at all for a web page.
+Connections are short: each is for one request, and none may dawdle.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import socket
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+
+from pytest_sentinel import __version__
+from pytest_sentinel.errors import SettingError
+from pytest_sentinel.pool.health import FAILING, Health, Readiness
+from pytest_sentinel.pool.snapshot import PoolStatistics
+from pytest_sentinel.pool.upgrade import is_token
+
+_CONNECTION_LIFE = 30.0
+_BODY_LIMIT = 4096
+_MOST_CONNECTIONS = 500
+_MOST_BROWSERS = 1000
+
+
+class Controlled(Protocol):
+    """The service, as its control port needs it."""
+
+    def statistics(self) -> PoolStatistics:
+        """Return the pool at this moment."""
+        ...
+
+    def health(self) -> Health:
+        """Return how it is."""
+        ...
+
+    def readiness(self) -> Readiness:
+        """Return whether a lease would be granted now."""
+        ...
+
+    def drain(self) -> None:
+        """Begin to drain, then stop."""
+        ...
+
+    async def restart(self) -> int:
+        """Renew every browser; return the number of the new generation."""
+        ...
+
+    def resize(self, maximum: int) -> None:
+        """Change the number of places."""
+        ...
+
+
+class ControlPort:
+    """Answers on the control port."""
+
+    def __init__(
+        self,
+        service: Controlled,
+        registry: CollectorRegistry,
+        token: bytes | None,
+        identity: dict[str, str],
+    ) -> None:
+        self._service = service
+        self._registry = registry
+        self._token = token
+        self._identity = {"version": __version__, **identity}
+        self._began = time.monotonic()
+        self._server: asyncio.Server | None = None
+        self._runner = web.AppRunner(self._app(), access_log=None, keepalive_timeout=5.0)
+        self._open: set[asyncio.Transport] = set()
+
+    async def start(self, sock: socket.socket) -> None:
+        """Begin to answer on a bound socket."""
+        await self._runner.setup()
+        make = self._runner.server
+        assert make is not None
+        loop = asyncio.get_running_loop()
+
+        def protocol() -> asyncio.Protocol:
+            handler: Any = make()
+            loop.call_later(_CONNECTION_LIFE, _cut_off, handler)
+            if len(make.connections) >= _MOST_CONNECTIONS:
+                loop.call_soon(_cut_off, handler)
+            return handler  # type: ignore[no-any-return]
+
+        self._server = await loop.create_server(protocol, sock=sock)
+
+    async def close(self) -> None:
+        """Answer no more."""
+        if self._server is not None:
+            self._server.close()
+        await self._runner.cleanup()
+
+    def _app(self) -> web.Application:
+        app = web.Application(client_max_size=_BODY_LIMIT, middlewares=[self._guard])
+        app.router.add_get("/health", self._health)
+        app.router.add_get("/ready", self._ready)
+        app.router.add_get("/status", self._status)
+        app.router.add_get("/metrics", self._metrics)
+        app.router.add_post("/drain", self._drain)
+        app.router.add_post("/restart", self._restart)
+        app.router.add_post("/resize", self._resize)
+        return app
+
+    @web.middleware
+    async def _guard(
+        self,
+        request: web.Request,
+        handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
+    ) -> web.StreamResponse:
+        """Let in who may ask this; close the connection after the answer."""
+        refused = self._why_not(request)
+        if refused is not None:
+            answer: web.StreamResponse = refused
+        else:
+            try:
+                answer = await handler(request)
+            except web.HTTPException as error:
+                answer = _say(error.status, error.reason)
+        answer.headers["Cache-Control"] = "no-store"
+        answer.force_close()
+        return answer
+
+    def _why_not(self, request: web.Request) -> web.Response | None:
+        if "Origin" in request.headers:
+            return _say(403, "web pages are not served")
+        open_to_all = request.method in ("GET", "HEAD") and request.path != "/status"
+        if self._token is None or open_to_all:
+            return None
+        scheme, _, shown = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not is_token(shown.strip(), self._token):
+            answer = _say(401, "a token is needed: header `Authorization: Bearer TOKEN`")
+            answer.headers["WWW-Authenticate"] = "Bearer"
+            return answer
+        return None
+
+    async def _health(self, _: web.Request) -> web.Response:
+        health = self._service.health()
+        return _json(dataclasses.asdict(health), 503 if health.status == FAILING else 200)
+
+    async def _ready(self, _: web.Request) -> web.Response:
+        readiness = self._service.readiness()
+        return _json(
+            dataclasses.asdict(readiness) | self._identity, 200 if readiness.ready else 503
+        )
+
+    async def _status(self, _: web.Request) -> web.Response:
+        whole = {
+            **self._identity,
+            "uptime": round(time.monotonic() - self._began, 3),
+            "health": self._service.health().status,
+            "readiness": dataclasses.asdict(self._service.readiness()),
+            "pool": dataclasses.asdict(self._service.statistics()),
+        }
+        return _json(whole)
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        encode, kind = choose_encoder(request.headers.get("Accept", ""))
+        return web.Response(body=encode(self._registry), headers={"Content-Type": kind})
+
+    async def _drain(self, _: web.Request) -> web.Response:
+        self._service.drain()
+        return _json({"draining": True}, 202)
+
+    async def _restart(self, _: web.Request) -> web.Response:
+        return _json({"generation": await self._service.restart()}, 202)
+
+    async def _resize(self, request: web.Request) -> web.Response:
+        try:
+            told = json.loads(await request.text())
+            maximum = told["maximum"]
+        except (ValueError, TypeError, KeyError):
+            return _say(400, 'the body is not {"maximum": NUMBER}')
+        if type(maximum) is not int or not 1 <= maximum <= _MOST_BROWSERS:
+            return _say(400, f"the maximum is not a number from 1 to {_MOST_BROWSERS}")
+        try:
+            self._service.resize(maximum)
+        except SettingError as error:
+            return _say(400, str(error))
+        return _json({"maximum": maximum})
+
+
+def _cut_off(handler: Any) -> None:
+    if handler.transport is not None:
+        handler.transport.abort()
+
+
+def _json(told: dict[str, Any], status: int = 200) -> web.Response:
+    return web.json_response(told, status=status)
+
+
+def _say(status: int, text: str) -> web.Response:
+    return web.Response(status=status, text=f"sentinel: {text}\n")

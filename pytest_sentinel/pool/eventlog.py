@@ -1,0 +1,80 @@
+"""The log of a service: one event, one line. Who reads it slowly, or not at all, delays nothing.
+
+JSON lines are for machines and keep every fact; text is for a person at a terminal. Control
+characters of what clients call themselves never reach the terminal.
+"""
+
+from __future__ import annotations
+
+import json
+import queue
+import threading
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Final, TextIO
+
+from pytest_sentinel.pool.snapshot import Event
+
+_KEPT: Final = 10_000
+_CLOSED_WITHIN: Final = 2.0
+
+
+def as_json(event: Event) -> str:
+    """Return an event as one line of JSON."""
+    when = datetime.fromtimestamp(event.at, UTC).isoformat(timespec="milliseconds")
+    return json.dumps({"at": when, "event": event.name, **event.facts}, default=str)
+
+
+def as_text(event: Event) -> str:
+    """Return an event as one line for a person."""
+    when = datetime.fromtimestamp(event.at).astimezone().strftime("%H:%M:%S")
+    return f"{when}  {event.name:<18} {_facts(event.facts)}".rstrip()
+
+
+def _facts(facts: Mapping[str, object]) -> str:
+    words = []
+    for name, fact in facts.items():
+        if fact is None or fact == "":
+            continue
+        text = f"{fact:.3g}" if isinstance(fact, float) else str(fact)
+        plain = text.isprintable() and " " not in text
+        words.append(f"{name}={text if plain else json.dumps(text)}")
+    return " ".join(words)
+
+
+FORMATS: Final[dict[str, Callable[[Event], str]]] = {"json": as_json, "text": as_text}
+
+
+class EventLog:
+    """Writes events to a stream from a thread of its own; what cannot be kept is counted."""
+
+    def __init__(self, stream: TextIO, form: Callable[[Event], str]) -> None:
+        self._stream = stream
+        self._form = form
+        self._lines: queue.Queue[Event | None] = queue.Queue(_KEPT)
+        self.dropped = 0
+        self._thread = threading.Thread(target=self._write, name="sentinel-log", daemon=True)
+        self._thread.start()
+
+    def say(self, event: Event) -> None:
+        """Take an event; never waits."""
+        try:
+            self._lines.put_nowait(event)
+        except queue.Full:
+            self.dropped += 1
+
+    def close(self) -> None:
+        """Write what is left, unless nobody reads it."""
+        try:
+            self._lines.put(None, timeout=_CLOSED_WITHIN)
+        except queue.Full:
+            return
+        self._thread.join(_CLOSED_WITHIN)
+
+    def _write(self) -> None:
+        while (event := self._lines.get()) is not None:
+            try:
+                self._stream.write(self._form(event) + "\n")
+                self._stream.flush()
+            except (OSError, ValueError):  # the reader is gone; the service is not
+                self.dropped += 1
