@@ -206,7 +206,8 @@ class Forensics:
             retained_bytes=size,
             location=self._location(growth.example, paths, after, urls),
             evidence=", then ".join(
-                f"{born} of {window}" for born, window in zip(growth.born, windows, strict=True)
+                f"{born} from {window} iterations"
+                for born, window in zip(growth.born, windows, strict=True)
             )
             + " survived",
             retainers=retainers,

@@ -16,8 +16,16 @@ from typing import TYPE_CHECKING, Any, Literal
 from playwright.sync_api import Error as PlaywrightError
 
 from pytest_sentinel.leaks.counters import Counters, CountersUnavailable
-from pytest_sentinel.leaks.growth import QUIET_BYTES, Growth, Trend, judge
-from pytest_sentinel.leaks.verdict import Finding, Leak, LeakReport, Rate, Sample, Verdict
+from pytest_sentinel.leaks.growth import QUIET_BYTES, Growth, Trend
+from pytest_sentinel.leaks.suspicion import (
+    growing_lately,
+    is_plain_growth,
+    is_unsure,
+    keeps_pace,
+    proven,
+    suspects,
+)
+from pytest_sentinel.leaks.verdict import Finding, Leak, LeakReport, Sample, Verdict
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -53,16 +61,6 @@ BURST_SECONDS = 0.9  # spent on further iterations before an accusation, so that
 BURST_LEAST, BURST_MOST = 12, 84
 TIMER_SECONDS, TIMER_LOOKS = 4.0, 2  # for timers that refer to what is accused, before it is
 SETTLE_SECONDS = 2.0  # at most, for one sample
-KIND_OF_COUNT = {
-    "nodes": "dom",
-    "listeners": "listeners",
-    "documents": "document",
-    "frames": "document",
-    "contexts": "document",
-    "workers": "worker",
-    "array buffers": "array-buffer",
-    "css rules": "native",
-}
 
 
 def check_leaks(
@@ -143,19 +141,21 @@ class _Check:
         for number in range(CYCLES_UNSURE):
             self._iterate(cycle)
             self._sample()
-            if self._is_plain_growth() or (number + 1 >= CYCLES and not self._is_unsure()):
+            if is_plain_growth(self.samples, self.ignored) or (
+                number + 1 >= CYCLES and not is_unsure(self.samples, self.ignored)
+            ):
                 break
-        suspects = self._suspects() or self._restless(cycle)
+        moving = suspects(self.samples, self.ignored) or self._restless(cycle)
         grown = self._note()
-        if self.snapshots != "always" and not suspects and not grown:
+        if self.snapshots != "always" and not moving and not grown:
             return self._report("CLEAN", "nothing grew")
         if self.snapshots == "never":
-            return self._without_snapshots(suspects, grown)
+            return self._without_snapshots(moving, grown)
         try:
             from pytest_sentinel.leaks.forensics import Forensics
         except ImportError:
             return self._without_snapshots(
-                suspects, grown, "; install pytest-sentinel[heap] for heap snapshots and owners"
+                moving, grown, "; install pytest-sentinel[heap] for heap snapshots and owners"
             )
         self._burst()
         self.collections_grow = bool(self._note())
@@ -205,7 +205,7 @@ class _Check:
         rise = self.samples[-1].sizes["heap"] - before
         span = self.samples[-1].iterations - self.samples[first].iterations
         if rise <= QUIET_BYTES:
-            return self._suspects()
+            return suspects(self.samples, self.ignored)
         return [Growth("heap", Trend.UNSURE, rise / span, 0.0)]
 
     def _burst(self) -> None:
@@ -222,7 +222,7 @@ class _Check:
             leaks, weak = self._after_timers(forensics, leaks)
         self.raw = forensics.raw
         self.audit.extend(forensics.findings)
-        return self._judge(leaks or self._uncovered(forensics), weak)
+        return self._judge(leaks or proven(self.samples, self.ignored, forensics.explained), weak)
 
     def _two_windows(self, forensics: Any, windows: tuple[int, int]) -> tuple[list[Leak], bool]:
         forensics.begin()
@@ -230,7 +230,7 @@ class _Check:
         self._sample()
         # A snapshot between the windows tells growth from what is made once. Where an exact
         # counter, or the size of a collection, has told it already, it is not needed.
-        if not self._keeps_pace(windows[0]):
+        if not (self.collections_grow or keeps_pace(self.samples, windows[0], self.ignored)):
             forensics.divide()
         self._iterate(windows[1])
         self._sample()
@@ -273,48 +273,6 @@ class _Check:
 
     # ---- judging
 
-    def _is_unsure(self) -> bool:
-        return any(g.trend is Trend.UNSURE for g in judge(self.samples, self.ignored))
-
-    def _is_plain_growth(self) -> bool:
-        """Tell whether an exact counter rises so clearly that sampling on tells nothing new."""
-        return any(
-            g.trend is Trend.GROWING and g.name in KIND_OF_COUNT
-            for g in judge(self.samples, self.ignored)
-        )
-
-    def _keeps_pace(self, iterations: int) -> bool:
-        """Tell whether growth went on in the last window at one per iteration and more."""
-        now, before = self.samples[-1].counts, self.samples[-2].counts
-        counted = any(
-            now[name] - before[name] >= iterations
-            for name in KIND_OF_COUNT
-            if name not in self.ignored
-        )
-        return counted or self.collections_grow
-
-    def _suspects(self) -> list[Growth]:
-        return [g for g in judge(self.samples, self.ignored) if g.trend is not Trend.FLAT]
-
-    def _uncovered(self, forensics: Any) -> list[Leak]:
-        """Return leaks that exact counters prove although no snapshot named an owner."""
-        leaks = []
-        for growth in judge(self.samples[-3:], self.ignored):
-            if growth.name not in KIND_OF_COUNT or growth.trend is not Trend.GROWING:
-                continue
-            if growth.name in forensics.explained:
-                continue
-            leaks.append(
-                Leak(
-                    kind=KIND_OF_COUNT[growth.name],
-                    owner=growth.name if growth.name == "css rules" else "",
-                    constructor=growth.name,
-                    per_iteration=Rate(growth.per_iteration, 0),
-                    evidence=f"{growth.weakest:g} per iteration in the weakest window",
-                )
-            )
-        return leaks
-
     def _judge(self, found: Sequence[Leak], weak: bool) -> LeakReport:
         allowed = [leak for leak in found if self._is_allowed(leak)]
         leaks = [leak for leak in found if leak not in allowed]
@@ -332,7 +290,7 @@ class _Check:
         return self._report("LEAK", reason, leaks, allowed)
 
     def _without_snapshots(
-        self, suspects: Sequence[Growth], grown: int, hint: str = ""
+        self, moving: Sequence[Growth], grown: int, hint: str = ""
     ) -> LeakReport:
         """Judge by counters alone: exact ones may accuse, bytes only raise a question."""
         self._burst()
@@ -341,22 +299,12 @@ class _Check:
             self._iterate(window)
             self._sample()
         self._wait_for_late_tails()
-        names = {growth.name for growth in suspects}
-        growing = [g for g in judge(self.samples[-3:], self.ignored) if g.trend is Trend.GROWING]
-        leaks = [
-            Leak(
-                kind=KIND_OF_COUNT[growth.name],
-                owner="",
-                constructor=growth.name,
-                per_iteration=Rate(growth.per_iteration, 0),
-                evidence=f"{growth.weakest:g} per iteration in the weakest window",
-            )
-            for growth in growing
-            if growth.name in KIND_OF_COUNT
-        ]
+        leaks = proven(self.samples, self.ignored)
         if leaks:
             report = self._judge(leaks, weak=False)
             return replace(report, reason=report.reason + hint)
+        names = {growth.name for growth in moving}
+        growing = growing_lately(self.samples, self.ignored)
         if grown or any(growth.name in names for growth in growing):
             return self._report("INCONCLUSIVE", "bytes grew and no snapshot was taken" + hint)
         return self._report("CLEAN", "what grew at first stopped growing")
