@@ -5,7 +5,7 @@
 #   make lint   the checks without the tests
 
 BIN := .venv/bin
-PURE := pytest_sentinel/errors.py,pytest_sentinel/units.py,pytest_sentinel/settings.py,pytest_sentinel/pool/states.py,pytest_sentinel/pool/ledger.py,pytest_sentinel/pool/breaker.py,pytest_sentinel/pool/actions.py,pytest_sentinel/pool/leases.py,pytest_sentinel/pool/options.py,pytest_sentinel/pool/places.py,pytest_sentinel/pool/refusals.py,pytest_sentinel/pool/snapshot.py,pytest_sentinel/pool/supply.py,pytest_sentinel/pool/tickets.py,pytest_sentinel/pool/wear.py,pytest_sentinel/pool/browserlog.py,pytest_sentinel/telemetry/record.py,pytest_sentinel/telemetry/relay.py,pytest_sentinel/telemetry/digest.py,pytest_sentinel/memory/limits.py,pytest_sentinel/leaks/growth.py,pytest_sentinel/leaks/suspicion.py,pytest_sentinel/leaks/verdict.py,pytest_sentinel/leaks/heap*.py,pytest_sentinel/leaks/retain*.py
+PURE := pytest_sentinel/errors.py,pytest_sentinel/units.py,pytest_sentinel/settings.py,pytest_sentinel/pool/states.py,pytest_sentinel/pool/ledger.py,pytest_sentinel/pool/breaker.py,pytest_sentinel/pool/actions.py,pytest_sentinel/pool/leases.py,pytest_sentinel/pool/options.py,pytest_sentinel/pool/places.py,pytest_sentinel/pool/refusals.py,pytest_sentinel/pool/sightings.py,pytest_sentinel/pool/snapshot.py,pytest_sentinel/pool/supply.py,pytest_sentinel/pool/tickets.py,pytest_sentinel/pool/wear.py,pytest_sentinel/pool/browserlog.py,pytest_sentinel/telemetry/record.py,pytest_sentinel/telemetry/relay.py,pytest_sentinel/telemetry/digest.py,pytest_sentinel/memory/admission.py,pytest_sentinel/memory/limits.py,pytest_sentinel/leaks/growth.py,pytest_sentinel/leaks/suspicion.py,pytest_sentinel/leaks/verdict.py,pytest_sentinel/leaks/heap*.py,pytest_sentinel/leaks/retain*.py
 
 .PHONY: demo test lint setup
 

@@ -45,6 +45,6 @@ for entry in $owned; do
     kill -9 -- "-$pid" 2>/dev/null
   fi
   case $directory in
-    */playwright_*) rm -rf -- "$directory" ;;
+    */playwright_*|*/sentinel-pool-*) rm -rf -- "$directory" ;;
   esac
 done

@@ -26,6 +26,7 @@ from pytest_sentinel.pool.browserlog import launched_pid, read_log
 _SCRIPT = Path(__file__).with_name("browserserver.js")
 _TAIL_LINES = 40
 _LINE_LIMIT = 1024 * 1024
+_EXITED_WITHIN = 0.5
 _TERMINATED_WITHIN = 2.0
 _KILLED_WITHIN = 5.0
 _POLL = 0.01
@@ -86,20 +87,21 @@ class BrowserServer:
 
     # Its beginning
 
-    async def start(self, recipe: Recipe, timeout: float) -> None:
+    async def start(self, recipe: Recipe, within: float) -> None:
         """Start it, and return when it serves.
 
         Raises:
-            BrowserLaunchFailed: it did not within ``timeout`` seconds, or could not.
+            BrowserLaunchFailed: it did not ``within`` so many seconds, or could not.
         """
         self.directory.mkdir(mode=0o700, parents=True)
-        command = [recipe.node, _SCRIPT, recipe.package, self.engine, json.dumps(recipe.launch)]
+        command = [str(recipe.node), str(_SCRIPT), str(recipe.package), self.engine]
+        command.append(json.dumps(dict(recipe.launch)))
         if recipe.upstream is not None:
             command.append(recipe.upstream)
         try:
             # A session of its own: Ctrl-C in a terminal ends the service, which ends this in order.
             self._popen = await asyncio.create_subprocess_exec(
-                *map(os.fspath, command),
+                *command,
                 env={**recipe.environ, "TMPDIR": os.fspath(self.directory)},
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
@@ -115,15 +117,15 @@ class BrowserServer:
             asyncio.create_task(self._read_output(self._popen)),
         ]
         try:
-            fact = await asyncio.wait_for(asyncio.shield(self._ready), timeout)
+            fact = await asyncio.wait_for(asyncio.shield(self._ready), within)
         except TimeoutError:
-            cause = f"it did not start within {timeout:g} s"
+            cause = f"it did not start within {within:g} s"
             raise BrowserLaunchFailed(self.engine, cause, self.tail()) from None
         if "endpoint" not in fact:
             raise BrowserLaunchFailed(self.engine, *_explain(fact, self.tail()))
         self.endpoint = _parse(fact["endpoint"])
         self.browser = identify(fact["pid"]) if fact["pid"] else None
-        self.look()
+        await asyncio.to_thread(self.look)
 
     def abort(self, why: str) -> None:
         """Let a start that is under way fail."""
@@ -137,11 +139,11 @@ class BrowserServer:
         pid = self.browser.pid if self.browser else 0
         return "\n".join(read_log([f"[pid={pid}] {line}" for line in self._tail]).tail)
 
-    async def ask(self, what: str, timeout: float, **facts: str) -> Any:
+    async def ask(self, what: str, within: float, **facts: str) -> Any:
         """Return the answer to ``what``: contexts, dispose or probe.
 
         Raises:
-            TimeoutError: there was no answer within ``timeout`` seconds.
+            TimeoutError: there was no answer ``within`` so many seconds.
             ConnectionError: it is gone, or answered that it could not.
         """
         if self._popen is None or self._popen.stdin is None or self._popen.stdin.is_closing():
@@ -152,13 +154,13 @@ class BrowserServer:
         try:
             request = json.dumps({"id": number, "ask": what, **facts})
             self._popen.stdin.write(request.encode() + b"\n")
-            return await asyncio.wait_for(answer, timeout)
+            return await asyncio.wait_for(answer, within)
         finally:
             del self._answers[number]
 
-    async def contexts(self, timeout: float) -> frozenset[str] | None:
+    async def contexts(self, within: float) -> frozenset[str] | None:
         """Return the ids of all contexts but those of probes; None where nobody can tell."""
-        found = await self.ask("contexts", timeout)
+        found = await self.ask("contexts", within)
         return None if found is None else frozenset(found)
 
     async def _read_facts(self, popen: asyncio.subprocess.Process) -> None:
@@ -212,15 +214,15 @@ class BrowserServer:
         self._seen = {found for pid in pids if (found := identify(pid)) is not None}
         return pids
 
-    async def end(self, *, kill: bool, timeout: float) -> None:
-        """End it, politely within ``timeout`` seconds unless ``kill``; return when all is gone."""
-        self.look()
+    async def end(self, *, kill: bool, within: float) -> None:
+        """End it, politely ``within`` so many seconds unless ``kill``; return when all is gone."""
         if not self.ended.done():
             self.ended.cancel()
+        await asyncio.to_thread(self.look)
         if not kill and self._popen is not None and self._popen.returncode is None:
             with suppress(TimeoutError, ConnectionError):
-                await self.ask("end", timeout)
-            if not await self._are_gone(0.0):
+                await self.ask("end", within)
+            if not await self._are_gone(_EXITED_WITHIN):
                 self._signal(signal.SIGTERM)
                 await self._are_gone(_TERMINATED_WITHIN)
         self._signal(signal.SIGKILL)
@@ -229,8 +231,7 @@ class BrowserServer:
             await self._popen.wait()
             await asyncio.gather(*self._readers)
         self._reap()
-        for _ in range(3):  # somebody may have been writing while it was removed
-            shutil.rmtree(self.directory, ignore_errors=True)
+        await asyncio.to_thread(shutil.rmtree, self.directory, ignore_errors=True)
 
     def _signal(self, sig: signal.Signals) -> None:
         # The browser before its server, which reaps it then.
@@ -243,8 +244,8 @@ class BrowserServer:
                 with suppress(ProcessLookupError, PermissionError):
                     os.killpg(leader.pid, sig)
 
-    async def _are_gone(self, timeout: float) -> bool:
-        deadline = asyncio.get_running_loop().time() + timeout
+    async def _are_gone(self, within: float) -> bool:
+        deadline = asyncio.get_running_loop().time() + within
         while any(is_alive(process) for process in self._seen):
             if asyncio.get_running_loop().time() >= deadline:
                 return False

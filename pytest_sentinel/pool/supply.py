@@ -77,7 +77,7 @@ class Supply:
         place, browser = self.find(name)
         browser.take(BrowserEvent.LAUNCHED)
         browser.ready_at = now
-        self._count("launches_total", browser.reason)
+        self._count("launches_total", browser.reason.value)
         if browser is place.successor:
             place.succeed()
         if place.retiring:
@@ -87,7 +87,7 @@ class Supply:
         """``name`` did not start: a strike, and whatever is left of it must go."""
         place, browser = self.find(name)
         browser.take(BrowserEvent.LAUNCH_FAILED)
-        self._count("launch_failures_total", browser.reason)
+        self._count("launch_failures_total", browser.reason.value)
         self.breakers[place.engine].strike(now, name, cause, log)
         if browser is place.successor:
             place.successor = None
@@ -203,7 +203,7 @@ class Supply:
                 reason = Reason.RESTART
             launch = self._launch(place.engine, place, reason, now) if reason else None
             if launch is not None:
-                self._count("retirements_total", launch.reason)
+                self._count("retirements_total", launch.reason.value)
                 return [launch]
         return []
 

@@ -1,0 +1,369 @@
+"""The shared pool: carries out on real browser servers what its books decide.
+
+For one event loop. It decides nothing: what is due, leases.py says; this file does it and reports
+back. Every task it starts ends with it, and with them every process and file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pytest_sentinel.browsers import prepare
+from pytest_sentinel.driver import find_driver
+from pytest_sentinel.errors import BrowserLaunchFailed, PoolRefused, SettingError
+from pytest_sentinel.pool import refusals
+from pytest_sentinel.pool.actions import Action, Clean, End, Grant, Launch, Refuse, Revoke
+from pytest_sentinel.pool.housekeeping import Housekeeping
+from pytest_sentinel.pool.keeping import Kept
+from pytest_sentinel.pool.leases import Leases
+from pytest_sentinel.pool.options import PoolOptions
+from pytest_sentinel.pool.reaper import Reaper
+from pytest_sentinel.pool.scratch import Scratch, remove_leftovers
+from pytest_sentinel.pool.server import BrowserServer, Recipe
+from pytest_sentinel.pool.snapshot import Event, PoolStatistics
+from pytest_sentinel.pool.statistics import Shell, describe
+from pytest_sentinel.pool.subreaper import adopt_orphans
+from pytest_sentinel.pool.tickets import TicketState
+
+_LIVE = (TicketState.GRANTED, TicketState.HELD, TicketState.CLEANING)
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """One client's hold on one browser: where to connect, and when to go.
+
+    Attributes:
+        path: with its slash; the browser server's secret.
+        tls: whether to connect by TLS, as to somebody else's server.
+        revoked: resolves with a sentence when the lease must end; the holder closes its
+            connection then.
+    """
+
+    id: str
+    owner: str
+    engine: str
+    browser: str
+    host: str
+    port: int
+    path: str
+    tls: bool
+    revoked: asyncio.Future[str]
+
+
+class Pool:
+    """Browsers that many share.
+
+    Args:
+        options: what it was told.
+        say: called with everything that happens, on the event loop.
+    """
+
+    def __init__(self, options: PoolOptions, say: Callable[[Event], None]) -> None:
+        self._options = options
+        self._say = say
+        at_once = options.launches_at_once or max(1, (os.cpu_count() or 1) // 2)
+        # Spreads wear limits, guards nothing.
+        self._leases = Leases(options, at_once, random.random())  # noqa: S311
+        self._shell = Shell()
+        self._reaper = Reaper()
+        self._scratch: Scratch | None = None
+        self._recipe: Recipe | None = None
+        self._grants: dict[str, asyncio.Future[PoolRefused | None]] = {}
+        self._revoked: dict[str, asyncio.Future[str]] = {}
+        self._work: set[asyncio.Task[None]] = set()  # ends browsers, or begins them: never cut off
+        self._chores: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_quiet = asyncio.Event()
+        self._was_subreaper = False
+        self._house = Housekeeping(options, self._leases, self._shell, self)
+
+    # Its life
+
+    async def start(self) -> None:
+        """Remove what dead pools left, warm the minimum, and begin to keep house.
+
+        Raises:
+            BrowserLaunchFailed: there is no Playwright to launch with.
+        """
+        for directory, ended in await asyncio.to_thread(remove_leftovers):
+            self._shell.count("leftovers_total", "directory")
+            self._shell.count("leftovers_total", "process", ended)
+            self.tell("leftovers.removed", directory=directory.name, processes=ended)
+        environ = dict(os.environ)
+        await asyncio.to_thread(prepare, environ)
+        driver = find_driver(environ)
+        if driver is None:
+            raise BrowserLaunchFailed("playwright", "it is not installed")
+        launch: dict[str, Any] = {
+            "headless": self._options.headless,
+            "host": "127.0.0.1",
+            "args": list(self._options.launch_args),
+            "timeout": self._options.launch_timeout * 1000,
+        }
+        if self._options.channel is not None:
+            launch["channel"] = self._options.channel
+        self._recipe = Recipe(driver.node, driver.package, environ, launch)
+        self._was_subreaper = adopt_orphans(True)
+        self._scratch = Scratch()
+        self.tell("pool.started", minimum=self._options.minimum, maximum=self._leases.maximum)
+        self.act(self._leases.tick(self._now()))
+        self.chore(self._house.keep())
+
+    async def drain(self, timeout: float | None) -> None:  # noqa: ASYNC109
+        """Give no more leases, and return when those that are held have ended.
+
+        After ``timeout`` seconds their holders are told to go.
+        """
+        self.tell("pool.draining", leases=len(self._leases.tickets(*_LIVE)))
+        self.act(self._leases.drain(self._now()))
+        try:
+            async with asyncio.timeout(timeout):
+                await self._is_quiet.wait()
+        except TimeoutError:
+            why = f"the pool drains, and its {timeout:g} s are over"
+            self.act(self._leases.revoke_all(why))
+            await asyncio.wait([asyncio.ensure_future(self._is_quiet.wait())], timeout=1.0)
+        self.tell("pool.drained", leases=len(self._leases.tickets(*_LIVE)))
+
+    async def restart(self) -> int:
+        """Have every browser replaced, one after the other; return the new generation."""
+        self.act(self._leases.restart(self._now()))
+        self.tell("pool.restarting", generation=self._leases.generation)
+        return self._leases.generation
+
+    def resize(self, maximum: int) -> None:
+        """Have ``maximum`` places from now on.
+
+        Raises:
+            SettingError: there must be one at least.
+        """
+        if maximum < 1:
+            raise SettingError("--max", maximum, "is less than 1", "2")
+        self.tell("pool.resized", maximum=maximum, before=self._leases.maximum)
+        self.act(self._leases.resize(maximum, self._now()))
+
+    async def aclose(self) -> None:
+        """End every lease, browser, task and file of this pool; closing again does nothing."""
+        if self._leases.closed:
+            return
+        self.act(self._leases.close(self._now()))
+        for kept in self._shell.kept.values():
+            kept.server.abort("the pool was closed")
+        for chore in list(self._chores):
+            chore.cancel()
+        while tasks := self._work | self._chores:
+            await asyncio.wait(tasks)
+        if self._timer is not None:
+            self._timer.cancel()
+        await asyncio.to_thread(self._reaper.close)
+        if self._scratch is not None:
+            self._scratch.close()
+            adopt_orphans(self._was_subreaper)
+        self.tell("pool.closed")
+
+    def statistics(self) -> PoolStatistics:
+        """Return an immutable snapshot."""
+        return describe(self._leases, self._shell, self._now())
+
+    # What clients do
+
+    @asynccontextmanager
+    async def lease(
+        self,
+        engine: str,
+        owner: str,
+        wait: float,
+        *,
+        gone: asyncio.Future[Any] | None = None,
+    ) -> AsyncIterator[Lease]:
+        """Hold a slot on an ``engine`` for as long as the block runs, and wait for one first.
+
+        Args:
+            engine: chromium, firefox or webkit.
+            owner: whose lease it is, for caps and for people.
+            wait: seconds; 0 takes only what is free now.
+            gone: done when the client has left; ends the wait.
+
+        Raises:
+            PoolRefused: there is none.
+        """
+        asked_at = self._now()
+        try:
+            name, actions = self._leases.ask(engine, owner, wait, asked_at)
+            grant = self._grants[name] = asyncio.get_running_loop().create_future()
+            try:
+                self.act(actions)
+                await self._granted(grant, gone)
+                while not self._leases.accept(name, self._now()):
+                    # The browser died between grant and acceptance: wait on, in the same place.
+                    grant = self._grants[name] = asyncio.get_running_loop().create_future()
+                    await self._granted(grant, gone)
+                async with self._holding(name, asked_at) as lease:
+                    yield lease
+            finally:
+                self._grants.pop(name, None)
+                self.act(self._leases.leave(name, self._now()))
+        except PoolRefused as refused:
+            waited = self._now() - asked_at
+            facts = {"owner": owner, "engine": engine, "reason": refused.reason}
+            self.tell("lease.refused", **facts, waited=waited)
+            raise
+
+    async def _granted(
+        self, grant: asyncio.Future[PoolRefused | None], gone: asyncio.Future[Any] | None
+    ) -> None:
+        """Wait for a grant; a refusal raises, and so does a client that leaves first."""
+        if gone is not None:
+            await asyncio.wait([grant, gone], return_when=asyncio.FIRST_COMPLETED)
+            if gone.done():
+                raise refusals.left()
+        refused = await grant
+        if refused is not None:
+            raise refused
+
+    @asynccontextmanager
+    async def _holding(self, name: str, asked_at: float) -> AsyncIterator[Lease]:
+        ticket = self._leases.ticket(name)
+        assert ticket is not None, "bug: an accepted ticket is not in the books"
+        kept = self._shell.kept[ticket.browser]
+        where = kept.server.endpoint
+        assert where is not None, "bug: a browser that serves has no address"
+        granted_at = self._now()
+        facts = {"lease": name, "owner": ticket.owner, "browser": ticket.browser}
+        self.tell("lease.granted", **facts, engine=ticket.engine, waited=granted_at - asked_at)
+        revoked = self._revoked[name] = asyncio.get_running_loop().create_future()
+        kept.sightings.began(name)
+        try:
+            yield Lease(
+                id=name,
+                owner=ticket.owner,
+                engine=ticket.engine,
+                browser=ticket.browser,
+                host=where.host,
+                port=where.port,
+                path=where.path,
+                tls=where.tls,
+                revoked=revoked,
+            )
+        finally:
+            del self._revoked[name]
+            kept.sightings.ended(name)
+            how = revoked.result() if revoked.done() and not revoked.cancelled() else "released"
+            self.tell("lease.ended", **facts, seconds=self._now() - granted_at, how=how)
+
+    # Carrying out what the books decide
+
+    def act(self, actions: list[Action]) -> None:
+        for action in actions:
+            match action:
+                case Grant(ticket, _):
+                    self._resolve(ticket, None)
+                case Refuse(ticket, error):
+                    self._resolve(ticket, error)
+                case Revoke(ticket, why):
+                    revoked = self._revoked.get(ticket)
+                    if revoked is not None and not revoked.done():
+                        revoked.set_result(why)
+                        self.tell("lease.revoked", lease=ticket, why=why)
+                case Clean(ticket, browser):
+                    self.chore(self._house.clean(ticket, browser))
+                case Launch():
+                    self._begin(self._launch(action))
+                case End():
+                    self._begin(self._end(action))
+        if self._leases.tickets(*_LIVE):
+            self._is_quiet.clear()
+        else:
+            self._is_quiet.set()
+        self._set_timer()
+
+    def _resolve(self, ticket: str, error: PoolRefused | None) -> None:
+        grant = self._grants.get(ticket)
+        # One that is done was granted before and has not looked yet; it will look at its ticket.
+        if grant is not None and not grant.done():
+            grant.set_result(error)
+
+    async def _launch(self, action: Launch) -> None:
+        assert self._recipe is not None, "bug: not started"
+        assert self._scratch is not None, "bug: not started"
+        name, began = action.browser, self._now()
+        server = BrowserServer(name, action.engine, self._scratch.directory / name)
+        kept = self._shell.kept[name] = Kept(server, self._shell.next_upstream(self._options))
+        facts = {"browser": name, "engine": action.engine, "reason": action.reason.value}
+        try:
+            recipe = replace(self._recipe, upstream=kept.upstream)
+            await server.start(recipe, self._options.launch_timeout)
+        except BrowserLaunchFailed as error:
+            self._adopt(kept)
+            self.tell("browser.failed", **facts, cause=error.cause, log=error.log)
+            self.act(self._leases.launch_failed(name, self._now(), error.cause, error.log))
+            return
+        self._adopt(kept)
+        seconds = self._now() - began
+        pid = server.process.pid if server.process else None
+        self.tell("browser.started", **facts, pid=pid, seconds=seconds)
+        self.act(self._leases.launched(name, self._now()))
+        server.ended.add_done_callback(
+            lambda ended: None if ended.cancelled() else self.crashed(name, ended.result())
+        )
+
+    def _adopt(self, kept: Kept) -> None:
+        """Have the processes of a server ended when this process is killed."""
+        assert self._scratch is not None, "bug: not started"
+        for process in (kept.server.browser, kept.server.process):
+            if process is not None:
+                self._scratch.note(process)
+                self._reaper.adopt(process, os.fspath(kept.server.directory))
+
+    def crashed(self, name: str, cause: str) -> None:
+        kept = self._shell.kept[name]
+        log = kept.server.tail()
+        held = len(self._leases.on(name))
+        self.tell("browser.crashed", browser=name, cause=cause, leases=held, log=log)
+        self.act(self._leases.crashed(name, self._now(), cause, log))
+
+    async def _end(self, action: End) -> None:
+        began = self._now()
+        kept = self._shell.kept[action.browser]
+        await kept.server.end(kill=action.kill, within=self._options.close_timeout)
+        for process in (kept.server.browser, kept.server.process):
+            if process is not None:
+                self._reaper.release(process)
+        del self._shell.kept[action.browser]
+        seconds = self._now() - began
+        self.tell("browser.ended", browser=action.browser, why=action.why, seconds=seconds)
+        self.act(self._leases.gone(action.browser, self._now()))
+
+    # Its tasks and its clock
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._work.add(task)
+        task.add_done_callback(self._work.discard)
+
+    def chore(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._chores.add(task)
+        task.add_done_callback(self._chores.discard)
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        due = self._leases.next_due()
+        if due is not None and not self._leases.closed:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_at(due, lambda: self.act(self._leases.tick(self._now())))
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def tell(self, name: str, **facts: str | int | float | bool | None) -> None:
+        self._say(Event(name, time.time(), facts))
