@@ -14,6 +14,8 @@ from rich.console import Console
 from pytest_sentinel import __version__
 from pytest_sentinel.errors import SentinelError
 from pytest_sentinel.heapcommand import heap
+from pytest_sentinel.servecommand import serve
+from pytest_sentinel.statuscommand import drain, health, resize, restart, status
 
 
 @click.group(
@@ -22,7 +24,7 @@ from pytest_sentinel.heapcommand import heap
 )
 @click.version_option(__version__, prog_name="sentinel")
 def main() -> None:
-    """Look after the browsers of a pytest-playwright suite."""
+    """Look after the browsers of a pytest-playwright suite, and lease them to anybody."""
 
 
 @main.command(epilog="Example: sentinel doctor --json > doctor.json")
@@ -68,7 +70,8 @@ def install_browser(*, engine: str, system: bool) -> None:
         raise click.ClickException(str(error)) from error
 
 
-main.add_command(heap)
+for command in (heap, serve, status, health, restart, drain, resize):
+    main.add_command(command)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,273 @@
+"""`sentinel status`, `health`, `restart`, `drain` and `resize`: talk to a running service.
+
+Each asks its control port one thing, and says the answer to a person, or as JSON. They know the
+service by its answers alone.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import click
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from pytest_sentinel.addresses import CONTROL_PORT, Address, parse_address
+from pytest_sentinel.errors import SentinelError
+from pytest_sentinel.pool.asking import ask, ask_for_facts
+from pytest_sentinel.units import format_duration, format_size
+
+_PLAIN_WIDTH: Final = 120
+_TONES: Final = {"ok": "green", "degraded": "yellow", "failing": "red", "ready": "green"}
+
+
+class Place(click.ParamType[Address]):
+    """The address of a control port."""
+
+    name = "HOST:PORT"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Address:
+        """Return the address that the text names."""
+        if isinstance(value, Address):
+            return value
+        try:
+            return parse_address(value.removeprefix("http://").rstrip("/"), CONTROL_PORT)
+        except ValueError as error:
+            self.fail(f"{value!r} {error}; write it like 127.0.0.1:{CONTROL_PORT}", param, ctx)
+
+
+def _to_service(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that say where the service is."""
+    command = click.option(
+        "--timeout",
+        type=click.FloatRange(0.1, 3600),
+        default=5.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="How long an answer may take.",
+    )(command)
+    command = click.option(
+        "--token-file",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        envvar="SENTINEL_TOKEN_FILE",
+        show_envvar=True,
+        help="The file that the service was given.",
+    )(command)
+    return click.option(
+        "--control",
+        type=Place(),
+        default=f"127.0.0.1:{CONTROL_PORT}",
+        show_default=True,
+        envvar="SENTINEL_CONTROL",
+        show_envvar=True,
+        help="The control port of the service.",
+    )(command)
+
+
+def _token(path: Path | None) -> str | None:
+    return None if path is None else path.read_text().strip()
+
+
+def _told(status: int, text: str) -> str:
+    """Return a good answer.
+
+    Raises:
+        click.ClickException: it is a refusal.
+    """
+    if status >= 400:
+        raise click.ClickException(text.strip().removeprefix("sentinel: ") or f"status {status}")
+    return text
+
+
+def _command(control: Address, path: str, **how: Any) -> dict[str, Any]:
+    """Have the service do something; return what it says."""
+    try:
+        found: dict[str, Any] = json.loads(_told(*ask(control, path, method="POST", **how)))
+    except ValueError:
+        raise click.ClickException(f"what answers at {control} is no sentinel service") from None
+    except SentinelError as error:
+        raise click.ClickException(str(error)) from error
+    return found
+
+
+@click.command(epilog="Example: sentinel status --watch")
+@_to_service
+@click.option("--watch", is_flag=True, help="Show it anew every second, until Ctrl-C.")
+@click.option("--json", "as_json", is_flag=True, help="Print the whole answer as JSON.")
+def status(
+    *, control: Address, token_file: Path | None, timeout: float, watch: bool, as_json: bool
+) -> None:
+    """Show the browsers, leases and queue of a running service.
+
+    The exit status is 1 when the service cannot be reached, or does not know the token.
+    """
+
+    def read() -> str:
+        try:
+            return _told(*ask(control, "/status", token=_token(token_file), timeout=timeout))
+        except SentinelError as error:
+            raise click.ClickException(str(error)) from error
+
+    def table() -> RenderableType:
+        try:
+            return picture(json.loads(read()))
+        except (ValueError, KeyError) as error:
+            problem = f"what answers at {control} is no sentinel service of this version"
+            raise click.ClickException(problem) from error
+
+    if as_json:
+        click.echo(json.dumps(json.loads(read()), indent=2))
+        return
+    console = Console(highlight=False, markup=False, emoji=False)
+    if not console.is_terminal:
+        console.width = _PLAIN_WIDTH
+    if not watch:
+        console.print(table())
+        return
+    never = threading.Event()
+    with Live(table(), console=console, auto_refresh=False, screen=console.is_terminal) as live:
+        try:
+            while not never.wait(1.0):
+                live.update(table(), refresh=True)
+        except KeyboardInterrupt:
+            return
+
+
+@click.command(epilog="Example: sentinel health || sentinel status")
+@_to_service
+@click.option("--json", "as_json", is_flag=True, help="Print the whole answer as JSON.")
+@click.option("--ready", is_flag=True, help="Ask whether a lease would be granted now instead.")
+def health(
+    *, control: Address, token_file: Path | None, timeout: float, as_json: bool, ready: bool
+) -> None:
+    """Tell whether a running service is healthy, by the exit status.
+
+    It is 0 for ok and degraded (it serves, but see what it says), 1 for failing and for a service
+    that does not answer.
+    """
+    path = "/ready" if ready else "/health"
+    try:
+        answered, facts = ask_for_facts(control, path, token=_token(token_file), timeout=timeout)
+    except SentinelError as error:
+        raise click.ClickException(str(error)) from error
+    if as_json:
+        click.echo(json.dumps(facts, indent=2))
+    elif ready:
+        click.echo("ready" if facts.get("ready") else f"not ready: {facts.get('reason')}")
+    else:
+        click.echo(facts.get("status"))
+        for part in facts.get("components", ()):
+            if part["status"] != "ok":
+                click.echo(f"  {part['name']}: {part['status']}: {part['detail']}")
+    sys.exit(0 if answered == 200 else 1)
+
+
+@click.command(epilog="Example: sentinel restart && sentinel status --watch")
+@_to_service
+def restart(*, control: Address, token_file: Path | None, timeout: float) -> None:
+    """Renew every browser of a running service, one after the other, without losing a lease."""
+    facts = _command(control, "/restart", token=_token(token_file), timeout=timeout)
+    click.echo(f"browsers are being renewed; this is generation {facts['generation']}")
+
+
+@click.command(epilog="Example: sentinel drain --wait 60")
+@_to_service
+@click.option(
+    "--wait",
+    type=click.FloatRange(0),
+    metavar="SECONDS",
+    help="Return when the service has stopped, or fail after SECONDS.",
+)
+def drain(*, control: Address, token_file: Path | None, timeout: float, wait: float | None) -> None:
+    """Have a running service grant no new lease, wait for those that are held, and stop."""
+    _command(control, "/drain", token=_token(token_file), timeout=timeout)
+    if wait is None:
+        click.echo("it drains, and will stop")
+        return
+    pause = threading.Event()
+    left = wait
+    while left > 0:
+        try:
+            ask(control, "/ready", timeout=timeout)
+        except SentinelError:
+            click.echo("it has stopped")
+            return
+        pause.wait(min(0.2, left))
+        left -= 0.2
+    raise click.ClickException(f"it has not stopped within {format_duration(wait)}")
+
+
+@click.command(epilog="Example: sentinel resize 8")
+@_to_service
+@click.argument("maximum", type=click.IntRange(1))
+def resize(*, control: Address, token_file: Path | None, timeout: float, maximum: int) -> None:
+    """Change how many browsers a running service may have at once.
+
+    A smaller MAXIMUM takes effect as leases end: none is cut off.
+    """
+    body = {"maximum": maximum}
+    facts = _command(control, "/resize", token=_token(token_file), timeout=timeout, body=body)
+    click.echo(f"at most {facts['maximum']} browsers")
+
+
+def picture(facts: dict[str, Any]) -> RenderableType:
+    """Return the answer of /status as tables."""
+    pool, ready = facts["pool"], facts["readiness"]
+    state = "ready" if ready["ready"] else f"not ready ({ready['reason']})"
+    memory = pool["memory"]
+    budget = f" of {format_size(memory['budget'])}" if memory["budget"] is not None else ""
+    head = Text()
+    head.append(facts["health"], _TONES.get(facts["health"], ""))
+    head.append(f", {state}, up {format_duration(facts['uptime'])}, version {facts['version']}\n")
+    head.append(
+        f"{ready['leased']} of {ready['slots']} slots leased, {ready['waiting']} waiting,"
+        f" {len(pool['browsers'])} of {pool['maximum']} browsers,"
+        f" memory {format_size(memory['used'])}{budget}, generation {pool['generation']}"
+    )
+    return Group(head, *_notes(pool), _browsers(pool["browsers"]), *_leases(pool["leases"]))
+
+
+def _notes(pool: dict[str, Any]) -> Iterator[RenderableType]:
+    if pool["memory"]["paused"]:
+        yield Text(f"nothing new is admitted: {pool['memory']['paused']}", "yellow")
+    for breaker in pool["breakers"]:
+        if breaker["state"] != "closed":
+            yield Text(f"breaker of {breaker['key']} {breaker['state']}: {breaker['cause']}", "red")
+
+
+def _browsers(rows: list[dict[str, Any]]) -> Table:
+    table = Table("browser", "engine", "state", "leases", "served", "memory", "age", "probe")
+    for row in rows:
+        ago = row["last_probe_ago"]
+        word = {None: "none yet", True: "ok", False: "failed"}[row["last_probe_ok"]]
+        table.add_row(
+            row["name"],
+            row["engine"],
+            Text(row["state"], _TONES.get(row["state"], "")),
+            str(row["leases"]),
+            str(row["served"]),
+            format_size(row["pss"]) if row["pss"] else "",
+            format_duration(row["age"]),
+            word if ago is None else f"{word}, {format_duration(ago)} ago",
+        )
+    return table
+
+
+def _leases(rows: list[dict[str, Any]]) -> Iterator[Table]:
+    if not rows:
+        return
+    table = Table("lease", "owner", "engine", "browser", "age")
+    for row in sorted(rows, key=lambda row: -row["age"]):
+        table.add_row(
+            row["id"], row["owner"], row["engine"], row["browser"], format_duration(row["age"])
+        )
+    yield table
