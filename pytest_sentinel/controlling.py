@@ -49,6 +49,11 @@ class Controlling:
             self._journal = Journal(directory, run_id, self._complain)
 
     @property
+    def run_id(self) -> str:
+        """What this run is called in its record, and by those who share a pool with it."""
+        return self._run_id
+
+    @property
     def directory(self) -> Path | None:
         """Where this run's files go; None when no record is kept."""
         if self._journal is None or not self._journal.is_open:
@@ -93,6 +98,7 @@ class Controlling:
             "host": platform.node(),
             "directory": os.fspath(directory) if directory is not None else "",
             "replacement": self._workers_planned < 0,
+            "run": self._run_id,
         }
 
     # Reports

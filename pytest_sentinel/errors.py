@@ -133,11 +133,14 @@ class PoolUnavailable(SentinelError):
         tried: each service with what it said.
     """
 
-    def __init__(self, engine: str, tried: Sequence[tuple[str, str]], remedy: str) -> None:
+    def __init__(self, engine: str, tried: Sequence[tuple[str, str]]) -> None:
         self.engine = engine
         self.tried = tuple(tried)
-        rows = "".join(f"\n  {where}: {why}" for where, why in self.tried)
-        super().__init__(f"no {engine} from the pool:{rows}\n{remedy}")
+        rows = "; ".join(f"{where}: {why}" for where, why in self.tried)
+        super().__init__(
+            f"no {engine} from the pool: {rows}\n"
+            "With --sentinel-pool-fallback a worker launches a browser of its own instead."
+        )
 
 
 class ServiceUnreachable(SentinelError):

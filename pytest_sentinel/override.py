@@ -33,6 +33,12 @@ def launch_browser(
         given = {**browser_type_launch_args, **kwargs}
         if "timeout" not in given:
             kwargs["timeout"] = running.settings.launch_timeout * 1000
+        leasing = running.leasing()
+        if leasing is not None:
+            key = f"{browser_type.name} of {leasing}"
+            return running.pool().open(
+                key, lambda: leasing.open(browser_type, given, lambda: launch_browser(**kwargs))
+            )
         key = launch_key(browser_type.name, given)
         return running.pool().open(key, lambda: launch_browser(**kwargs))
 

@@ -157,7 +157,9 @@ def pytest_configure(config: pytest.Config) -> None:
     def directory() -> Path | None:
         return controlling.directory if controlling is not None else told
 
-    running = Running(config, settings, directory, bool(workerinput.get("replacement")))
+    replacement = bool(workerinput.get("replacement"))
+    run_id = controlling.run_id if controlling is not None else str(workerinput.get("run", ""))
+    running = Running(config, settings, directory, replacement, run_id)
     manager.register(running, "sentinel-running")
     manager.register(fixtures, "sentinel-fixtures")
     manager.register(pageleaks, "sentinel-page-leaks")
@@ -204,6 +206,11 @@ def _prepare_browser(config: pytest.Config) -> str:
     name = "PLAYWRIGHT_BROWSERS_PATH"
     config.stash[_ENVIRONMENT] = {name: os.environ.get(name)}
     choice = prepare(os.environ)
+    services = read_settings(config).pool
+    if services is not None:
+        places = ", ".join(f"ws://{address}" for address in services)
+        _header(config).append(f"sentinel: browsers of the pool at {places}")
+        return f"leased from {places}"
     _header(config).append(f"sentinel: each worker its own browsers; {choice.reason}")
     return choice.reason
 

@@ -24,6 +24,7 @@ from pytest_sentinel.units import MIB
 
 if TYPE_CHECKING:
     from pytest_sentinel.leaks.resources import Leftover
+    from pytest_sentinel.leasing import Leasing
     from pytest_sentinel.memory.sampler import Sampler
     from pytest_sentinel.pool.ledger import Statistics
     from pytest_sentinel.pool.worker import WorkerPool
@@ -53,13 +54,16 @@ class Running:
         settings: Settings,
         directory: Callable[[], Path | None],
         is_replacement: bool = False,
+        run_id: str = "",
     ) -> None:
         self._config = config
         self.settings = settings
         self._directory = directory
         self._is_replacement = is_replacement
+        self._run_id = run_id
         self._sampler: Sampler | None = None
         self._pool: WorkerPool | None = None
+        self._leasing: Leasing | None = None
         self._test: Test | None = None
         self._driver_log: Path | None = None
         self.guards: list[Guard] = []
@@ -82,6 +86,16 @@ class Running:
             self._pool = WorkerPool(self.settings, self.sampler(), self._driver_log)
             self._pool.on_launching = self._announce_launch
         return self._pool
+
+    def leasing(self) -> Leasing | None:
+        """Return the way to the services of ``--sentinel-pool``; None without that option."""
+        if self._leasing is None and self.settings.pool is not None:
+            from pytest_sentinel.leasing import Leasing
+
+            owner = f"{self._run_id or 'pytest'}/{worker_id(self._config)}"
+            self._leasing = Leasing(self._config, self.settings, owner)
+            self.pool().leased = self._leasing.hold
+        return self._leasing
 
     def sampler(self) -> Sampler:
         """Return what watches the memory of this process; the first call starts it."""

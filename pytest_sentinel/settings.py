@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 
+from pytest_sentinel.addresses import Address, parse_services
 from pytest_sentinel.errors import SettingError
 from pytest_sentinel.units import MIB, parse_duration, parse_size
 
@@ -188,6 +189,23 @@ OPTIONS: tuple[Option, ...] = (
         is_switch=True,
     ),
     Option(
+        "pool", _or_off(parse_services), "off", "WS_URL",
+        "take browsers from services that run elsewhere (`sentinel serve`), or off; of several,"
+        " parted by commas, the least pressed",
+        "ws://127.0.0.1:9323",
+    ),
+    Option(
+        "pool_fallback", parse_bool, "off", "on|off",
+        "launch browsers here when no service of --sentinel-pool gives one",
+        "on",
+        is_switch=True,
+    ),
+    Option(
+        "pool_token_file", _or_off(_path), "off", "FILE",
+        "the file with the word that the services of --sentinel-pool want to see",
+        "token",
+    ),
+    Option(
         "top", _count(0), "3", "N",
         "how many of the slowest and hungriest tests the closing section names",
         "3",
@@ -212,6 +230,9 @@ class Settings:
     leaks: str
     leak_baseline: str | None
     leak_baseline_update: bool
+    pool: tuple[Address, ...] | None
+    pool_fallback: bool
+    pool_token_file: str | None
     top: int
 
 

@@ -47,8 +47,10 @@ class Death:
     """How a browser ended that nobody closed.
 
     Attributes:
-        kind: ``crashed`` (its process is gone) or ``hung`` (it stopped answering and was killed).
-        ended: signal name or exit code, as far as the driver's log tells.
+        kind: ``crashed`` (its process is gone), ``hung`` (it stopped answering and was killed) or
+            ``lost`` (the service that leased it has ended the connection).
+        ended: signal name or exit code, as far as the driver's log tells; for ``lost`` what the
+            service said.
         tail: its last lines of output.
     """
 
@@ -57,6 +59,8 @@ class Death:
     tail: tuple[str, ...]
 
     def __str__(self) -> str:
+        if self.kind == "lost":
+            return "the lease of the browser ended" + (f": {self.ended}" if self.ended else "")
         how = "stopped answering and was killed" if self.kind == "hung" else "died"
         by = f" ({self.ended})" if self.ended and self.kind != "hung" else ""
         return f"the browser {how}{by}"

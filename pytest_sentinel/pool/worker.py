@@ -16,7 +16,7 @@ from typing import Any
 
 from playwright.sync_api import Browser, BrowserContext, Error
 
-from pytest_sentinel.errors import BrowserLaunchFailed
+from pytest_sentinel.errors import BrowserLaunchFailed, PoolUnavailable
 from pytest_sentinel.memory.sampler import Sampler
 from pytest_sentinel.pool.launcher import (
     Death,
@@ -25,6 +25,7 @@ from pytest_sentinel.pool.launcher import (
     explain_launch_error,
     swap_engines,
 )
+from pytest_sentinel.pool.leased import LeasedBrowser
 from pytest_sentinel.pool.ledger import (
     Action,
     Defer,
@@ -51,7 +52,7 @@ class Seat:
     number: int
     launch: Callable[[], Browser]
     api: Browser
-    local: LocalBrowser
+    local: LocalBrowser | LeasedBrowser
     name: str
     used: bool = False
     deaths: list[tuple[str, Death]] = field(default_factory=list)
@@ -95,16 +96,17 @@ class WorkerPool:
         self._sampler = sampler
         self.log_file = log_file
         self.test = ""  # the one that runs
-        self._ledger = Ledger(
-            Wear(settings.recycle_after, settings.max_browser_age, settings.max_browser_memory)
-        )
+        # What a service leases is the service's to renew.
+        wear = (settings.recycle_after, settings.max_browser_age, settings.max_browser_memory)
+        self._ledger = Ledger(Wear(*wear) if settings.pool is None else Wear(None, None, None))
         self._reaper = Reaper()
         self._seats: dict[int, Seat] = {}
         self._closed: list[Seat] = []  # by their holder, during the running test
-        self._locals: dict[str, LocalBrowser] = {}
+        self._locals: dict[str, LocalBrowser | LeasedBrowser] = {}
         self._happenings: list[Happening] = []
         self._can_swap = True
         self._random = random.Random()  # noqa: S311 - spreads wear limits, guards nothing
+        self.leased: Callable[[Browser], LeasedBrowser | None] = lambda api: None
         self.on_launching: Callable[[str], Callable[[], None]] = lambda key: lambda: None
 
     # Asked by the fixtures
@@ -270,7 +272,7 @@ class WorkerPool:
     def _replace(self, seat: Seat, action: Launch, key: str) -> None:
         try:
             api, local = self._launch(action, key, seat.launch)
-        except Error:
+        except (Error, PoolUnavailable):
             if action.reason in (Reason.CRASH, Reason.START):
                 raise
             return  # worn is better than none; the breaker has counted it
@@ -282,7 +284,7 @@ class WorkerPool:
 
     def _launch(
         self, action: Launch, key: str, launch: Callable[[], Browser]
-    ) -> tuple[Browser, LocalBrowser]:
+    ) -> tuple[Browser, LocalBrowser | LeasedBrowser]:
         __tracebackhide__ = True
         began = time.monotonic()
         finished = self.on_launching(key)
@@ -297,7 +299,7 @@ class WorkerPool:
             raise
         finally:
             finished()
-        local = LocalBrowser(
+        local = self.leased(api) or LocalBrowser(
             api, self._settings.probe_timeout, self._settings.close_timeout, self.log_file
         )
         self._locals[action.browser] = local
