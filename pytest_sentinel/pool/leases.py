@@ -115,11 +115,11 @@ class Leases:
             self._count("refusals_total", error.reason)
             raise error
         limit = self._options.max_waiting
-        is_full = len(self._waiting()) >= limit
+        crowd = self._crowd()
         ticket = self._tickets.open(engine, owner, now, wait)
         actions = self._settle(now)
-        if is_full and ticket.state is TicketState.WAITING:
-            actions.append(self._refuse(ticket, refusals.full(limit, self._crowd())))
+        if crowd.waiting >= limit and ticket.state is TicketState.WAITING:
+            actions.append(self._refuse(ticket, refusals.full(limit, crowd)))
         return ticket.id, actions
 
     def accept(self, name: str, now: float) -> bool:

@@ -89,21 +89,17 @@ class Place:
     def succeed(self) -> None:
         """Let the successor, now READY, take over."""
         old, self.browser, self.successor = self.browser, self.successor, None
+        assert old is not None, f"bug: nobody to succeed in place {self.number}"
         self.suspect = False
-        if old is not None:
-            self.leaving.append(old)
-            if old.state is BrowserState.READY:
-                old.take(BrowserEvent.SUCCEEDED)
+        self.leaving.append(old)
+        if old.state is BrowserState.READY:
+            old.take(BrowserEvent.SUCCEEDED)
 
     def remove(self, browser: Browser) -> None:
         """Take out a browser that is DEAD."""
         if browser is self.browser:
-            self.browser = None
+            self.browser, self.successor = self.successor, None
             self.suspect = False
-            if self.successor is not None:
-                self.browser, self.successor = self.successor, None
-        elif browser is self.successor:
-            self.successor = None
         else:
             self.leaving.remove(browser)
 
