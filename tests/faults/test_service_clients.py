@@ -1,0 +1,123 @@
+"""Clients that die, freeze or overstay: their leases end, and all that was theirs goes back."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+
+import pytest
+
+from tests.faults.poolkit import place, until
+
+pytestmark = pytest.mark.browser
+
+
+def test_a_killed_client_gives_everything_back() -> None:
+    """Its lease ends, its contexts are gone and its slot is used again; others notice nothing."""
+
+    async def run() -> None:
+        async with place(contexts_per_browser=2) as here:
+            async with here.client("bystander") as bystander:
+                await bystander.do("open", 1)
+                async with here.client("victim") as victim:
+                    await victim.do("open", 3)
+                    assert await here.contexts() == 4
+                    await victim.kill()
+                    await until(lambda: here.named("lease.ended"), 2, "end of the lease")
+                    assert await until(lambda: here.slots("free") == 1, 2, "free slot") < 2
+                    assert await here.contexts() == 1
+                async with here.client("next") as successor:
+                    assert await successor.do("open", 1) == 1
+                assert await bystander.do("evaluate", "6 * 7") == 42
+            assert {event.facts["owner"] for event in here.named("lease.ended")} >= {"victim"}
+            assert not here.named("browser.crashed")
+
+    asyncio.run(run())
+
+
+def test_clients_killed_while_they_open_contexts_leave_none() -> None:
+    """What a browser finishes opening for a client that is dead already is found and removed."""
+
+    async def run() -> None:
+        seeds = random.Random(4)
+        async with place(contexts_per_browser=4) as here:
+            for _ in range(6):
+                async with here.client("churner") as churner:
+                    churner.tell("churn")
+                    await churner.hear()
+                    await asyncio.sleep(seeds.uniform(0.0, 0.1))
+                    await churner.kill()
+            await until(lambda: here.slots("free") == 4, 10, "clean pool")
+
+            async def is_clean() -> bool:
+                return await here.contexts() == 0
+
+            await until(is_clean, 10, "browser without contexts")
+            assert not here.named("browser.crashed")
+
+    asyncio.run(run())
+
+
+def test_a_frozen_client_loses_its_lease_by_its_deadline() -> None:
+    """It sends nothing and closes nothing; when it wakes, it is told what became of its lease."""
+
+    async def run() -> None:
+        async with place(contexts_per_browser=1, max_lease=2.0) as here:
+            async with here.client("sleeper") as sleeper:
+                await sleeper.do("open", 2)
+                sleeper.signal(signal.SIGSTOP)
+                try:
+                    async with here.client("next") as successor:
+                        assert await successor.do("open", 1) == 1
+                        assert await here.contexts() == 1
+                finally:
+                    sleeper.signal(signal.SIGCONT)
+                message = await sleeper.fail("evaluate", "1")
+                assert "the lease was longer than 2 s may be" in message
+            revoked = [event.facts["lease"] for event in here.named("lease.revoked")]
+            assert revoked[0] == "lease-1"
+
+    asyncio.run(run())
+
+
+def test_a_greedy_owner_does_not_starve_the_others() -> None:
+    """Who asks for everything holds his share, and those behind him are served."""
+
+    async def run() -> None:
+        async with place(maximum=1, contexts_per_browser=4, per_owner=2) as here:
+            held = asyncio.Semaphore(0)
+            done = asyncio.Event()
+
+            async def greedy() -> None:
+                async with here.pool.lease("chromium", "greedy", 60):
+                    held.release()
+                    await done.wait()
+
+            crowd = [asyncio.create_task(greedy()) for _ in range(8)]
+            await held.acquire()
+            async with asyncio.timeout(30), here.pool.lease("chromium", "modest", 20):
+                assert [lease.owner for lease in here.pool.statistics().leases] == [
+                    "greedy",
+                    "greedy",
+                    "modest",
+                ]
+            done.set()
+            await asyncio.gather(*crowd)
+
+    asyncio.run(run())
+
+
+def test_a_jump_of_the_clock_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waits and leases are measured by a clock that nobody can set."""
+
+    async def run() -> None:
+        async with place(contexts_per_browser=1, max_lease=600.0) as here, here.client() as one:
+            for jump in (3600, -3600):
+                monkeypatch.setattr("time.time", lambda jump=jump: 1.8e9 + jump)
+                assert await one.do("open", 1)
+                await asyncio.sleep(1.2)  # a round of housekeeping
+            assert not here.named("lease.revoked")
+            assert not here.named("browser.ended")
+
+    asyncio.run(run())
