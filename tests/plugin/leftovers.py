@@ -63,10 +63,12 @@ def lay(directory: Path, **files: str) -> Path:
 def run(directory: Path, *options: str) -> Ran:
     """Run a suite to its end."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
+    temporary = directory / "temporary"
+    temporary.mkdir(exist_ok=True)
     ran = subprocess.run(
         [sys.executable, "-m", "pytest", *OPTIONS, "--junitxml=junit.xml", *options],
         cwd=directory,
-        env={**environment, "XDG_CACHE_HOME": CACHE},
+        env={**environment, "XDG_CACHE_HOME": CACHE, "TMPDIR": str(temporary)},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
