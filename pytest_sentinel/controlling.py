@@ -70,7 +70,8 @@ class Controlling:
         from pytest_sentinel.telemetry.record import Run
 
         settings = {
-            name: getattr(self._settings, name) for name in self._settings.__dataclass_fields__
+            name: _plain(getattr(self._settings, name))
+            for name in self._settings.__dataclass_fields__
         }
         self._write(
             Run(
@@ -254,6 +255,11 @@ class Controlling:
         self._digest.add(line)
         if self._journal is not None:
             self._journal.append(line)
+
+
+def _plain(value: Any) -> Any:
+    """Return a setting as the record has it: what is a list there is a line of text here."""
+    return ",".join(map(str, value)) if isinstance(value, tuple) else value
 
 
 def _outcome(report: pytest.TestReport) -> str:

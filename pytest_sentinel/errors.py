@@ -144,14 +144,28 @@ class PoolUnavailable(SentinelError):
 
 
 class ServiceUnreachable(SentinelError):
-    """Raised when a service's control port does not answer as one; ``address`` it is."""
+    """Raised when a service's port does not answer as one; has its ``address`` and ``problem``."""
 
     def __init__(self, address: str, problem: str) -> None:
         self.address = address
+        self.problem = problem
         super().__init__(
             f"no sentinel service answers at {address}: {problem}. Start one with `sentinel serve`,"
             " or name the place of its control port with --control."
         )
+
+
+class GateError(SentinelError):
+    """Raised when a gate makes no sense, before anything runs.
+
+    Attributes:
+        text: the gate as it was written.
+    """
+
+    def __init__(self, text: str, problem: str, good: str = "") -> None:
+        self.text = text
+        hint = f"; a good one is {good}" if good else ""
+        super().__init__(f"gate {text.strip()!r}: {problem}{hint}")
 
 
 class HeapSnapshotError(SentinelError):

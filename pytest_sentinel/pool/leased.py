@@ -59,7 +59,8 @@ class LeasedBrowser:
         """Return how the lease ended, in the words of the service where it said some."""
         error = getattr(self._connection, "_closed_error", None)
         reason = str(error).partition("\n")[0] if error is not None else ""
-        return Death("lost", reason.removeprefix("Connection closed. Reason: ") or None, ())
+        # What Playwright says when it was told nothing is no reason.
+        return Death("lost", None if reason.startswith("Target page") else reason or None, ())
 
     def watch_close(self, close: Callable[..., None]) -> Callable[..., None]:
         """Return ``close`` (of a context) with a bound on how long it may hang."""

@@ -50,7 +50,7 @@ def look(address: Address) -> Standing:
             machine=str(facts.get("machine", "")),
         )
     except ServiceUnreachable as error:
-        return Standing(address, problem=str(error))
+        return Standing(address, problem=f"no service answers there: {error.problem}")
     except (KeyError, TypeError, ValueError):
         return Standing(address, problem="what answers there is no service of this version")
 
