@@ -55,7 +55,7 @@ class Digest:
             self._add_event(line)
         elif isinstance(line, Run):
             self.run = line
-        else:
+        elif isinstance(line, End):
             self.end = line
 
     def slowest(self, count: int) -> list[Attempt]:

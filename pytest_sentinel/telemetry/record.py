@@ -1,11 +1,11 @@
 """The run record: one versioned schema, one JSON line per fact. Pure: lines in, lines out.
 
 A record is a file of lines, each with a ``kind``: ``run`` (first), then one ``attempt`` for each
-time a test was run and one ``browser`` for each thing that happened to a browser, in the order in
-which the controller heard of them, then ``end``. A run that was killed has no ``end``, and
-possibly half a last line; everything before it is whole. Readers skip kinds and fields that they
-do not know; SCHEMA grows when the meaning of a field changes. Sizes are bytes, durations seconds,
-moments seconds since the epoch.
+time a test was run, one ``browser`` for each thing that happened to a browser and one ``sample``
+for each other observation, in the order in which the controller heard of them, then ``end``. A
+killed run has no ``end``, and possibly half a last line; everything before it is whole. Readers
+skip kinds and fields that they do not know; SCHEMA grows when the meaning of a field changes.
+Sizes are bytes, durations seconds, moments seconds since the epoch.
 """
 
 from __future__ import annotations
@@ -66,8 +66,49 @@ class Leftover(msgspec.Struct, frozen=True, omit_defaults=True):
     closed: bool = False
 
 
+class Visit(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The web vitals of one page that a test loaded; seconds, and a score for ``cls``.
+
+    Attributes:
+        url: without user, query and fragment.
+    """
+
+    url: str
+    ttfb: float | None = None
+    fcp: float | None = None
+    lcp: float | None = None
+    inp: float | None = None
+    cls: float | None = None
+
+
+class PageFigures(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the pages of one attempt did.
+
+    Attributes:
+        console: messages by level: error, warning.
+        errors: how many errors no script of a page caught.
+        requests: by kind of resource and how it went, such as ``image http_4xx``.
+        messages: the first errors and failed requests, without secrets.
+        heap: bytes of JavaScript heap of the pages that were open at the end, if asked for.
+        nodes: their DOM nodes, if asked for.
+    """
+
+    console: dict[str, int] = {}
+    errors: int = 0
+    requests: dict[str, int] = {}
+    messages: tuple[str, ...] = ()
+    visits: tuple[Visit, ...] = ()
+    heap: int | None = None
+    nodes: int | None = None
+
+
 class Run(msgspec.Struct, frozen=True, omit_defaults=True, tag="run", tag_field="kind"):
-    """What ran: the first line of a record."""
+    """What ran: the first line of a record.
+
+    Attributes:
+        suite: a name that runs of the same tests share.
+        branch_class: main, release, pr or local.
+    """
 
     id: str
     started: float
@@ -76,6 +117,8 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True, tag="run", tag_field=
     browser: str = ""
     versions: dict[str, str] = {}
     settings: dict[str, str | int | float | bool | None] = {}
+    suite: str = ""
+    branch_class: str = ""
 
 
 class Attempt(msgspec.Struct, frozen=True, omit_defaults=True, tag="attempt", tag_field="kind"):
@@ -84,11 +127,12 @@ class Attempt(msgspec.Struct, frozen=True, omit_defaults=True, tag="attempt", ta
     Attributes:
         outcome: passed, failed, error, skipped, xfailed, xpassed, crashed (the browser died under
             it and it was run again) or worker-crashed.
-        failure: whose fault a bad outcome is: ``product`` or ``infrastructure``.
+        failure: whose fault a bad outcome is: ``product``, ``infrastructure`` or ``harness``.
         attempt: 1 for the first.
         phases: seconds of setup, call and teardown.
         memory: by process: the name of a browser, ``worker`` (its Python), ``driver``.
         leaks: what it left open.
+        engine: chromium, firefox or webkit; empty for a test without a browser.
     """
 
     nodeid: str
@@ -103,6 +147,8 @@ class Attempt(msgspec.Struct, frozen=True, omit_defaults=True, tag="attempt", ta
     memory: dict[str, Memory] = {}
     crash: Crash | None = None
     leaks: tuple[Leftover, ...] = ()
+    engine: str = ""
+    page: PageFigures | None = None
 
     @property
     def seconds(self) -> float:
@@ -130,19 +176,37 @@ class BrowserEvent(
     seconds: float | None = None
 
 
+class Sample(msgspec.Struct, frozen=True, omit_defaults=True, tag="sample", tag_field="kind"):
+    """One observation of something that is no test: a probe, a wait, a request of load.
+
+    Attributes:
+        metric: one that gates can ask about.
+    """
+
+    metric: str
+    value: float
+    at: float = 0.0
+    labels: dict[str, str] = {}
+
+
 class End(msgspec.Struct, frozen=True, omit_defaults=True, tag="end", tag_field="kind"):
-    """How the run ended: the last line of a record."""
+    """How the run ended: the last line of a record.
+
+    Attributes:
+        export_failures: exports that failed, by transport.
+    """
 
     finished: float
     exit_status: int
     sampler_seconds: float = 0.0
+    export_failures: dict[str, int] = {}
 
 
-Line = Run | Attempt | BrowserEvent | End
+Line = Run | Attempt | BrowserEvent | Sample | End
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Line)
-_KINDS = {"run", "attempt", "browser", "end"}
+_KINDS = {"run", "attempt", "browser", "sample", "end"}
 
 
 def encode(line: Line) -> bytes:

@@ -14,6 +14,7 @@ from pytest_sentinel.telemetry.record import (
     Line,
     Memory,
     Run,
+    Sample,
 )
 
 CRASH = Crash("the browser died (SIGKILL)", "crashed")
@@ -46,6 +47,7 @@ def test_an_empty_run_has_nothing_to_tell() -> None:
 def test_the_frame_of_a_run_is_kept() -> None:
     """First and last line are at hand."""
     run, end = Run("a", 1.0), End(2.0, 0)
+    assert digest(Sample("uptime", 1.0)) == Digest()
     assert (digest(run, end).run, digest(run, end).end) == (run, end)
 
 
