@@ -9,19 +9,21 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import logging
 import socket
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from pytest_sentinel import __version__
 from pytest_sentinel.errors import SettingError
 from pytest_sentinel.pool.health import FAILING, Health, Readiness
-from pytest_sentinel.pool.snapshot import PoolStatistics
+from pytest_sentinel.pool.snapshot import Event, PoolStatistics
 from pytest_sentinel.pool.upgrade import is_token
 
 _CONNECTION_LIFE = 30.0
@@ -67,6 +69,7 @@ class ControlPort:
         registry: CollectorRegistry,
         token: bytes | None,
         identity: dict[str, str],
+        say: Callable[[Event], None],
     ) -> None:
         self._service = service
         self._registry = registry
@@ -74,7 +77,11 @@ class ControlPort:
         self._identity = {"version": __version__, **identity}
         self._began = time.monotonic()
         self._server: asyncio.Server | None = None
-        self._runner = web.AppRunner(self._app(), access_log=None, keepalive_timeout=5.0)
+        log = logging.Logger("sentinel.control", logging.ERROR)
+        log.addHandler(_Saying(say))
+        self._runner = web.AppRunner(
+            self._app(), access_log=None, keepalive_timeout=5.0, logger=log
+        )
         self._open: set[asyncio.Transport] = set()
 
     async def start(self, sock: socket.socket) -> None:
@@ -186,6 +193,21 @@ class ControlPort:
         except SettingError as error:
             return _say(400, str(error))
         return _json({"maximum": maximum})
+
+
+class _Saying(logging.Handler):
+    """Says what went wrong in an answer as an event; what clients send wrong is not news."""
+
+    def __init__(self, say: Callable[[Event], None]) -> None:
+        super().__init__()
+        self._say = say
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say it."""
+        error = record.exc_info[1] if record.exc_info else None
+        if not isinstance(error, HttpProcessingError):
+            told = f"{type(error).__name__}: {error}"[:500] if error else record.getMessage()[:500]
+            self._say(Event("control.failed", time.time(), {"error": told}))
 
 
 def _cut_off(handler: Any) -> None:

@@ -66,7 +66,7 @@ class Serving:
         )
         self._identity = {"machine": machine_identity()}
         self._control_port = ControlPort(
-            self, make_registry(figures), settings.token, self._identity
+            self, make_registry(figures), settings.token, self._identity, log.say
         )
         self._told = asyncio.Event()  # to stop, after draining
         self._now = asyncio.Event()  # to stop now
