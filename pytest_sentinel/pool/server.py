@@ -84,6 +84,7 @@ class BrowserServer:
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
         self._readers: list[asyncio.Task[None]] = []
         self._seen: set[ProcessId] = set()
+        self._led: set[ProcessId] = set()  # those of them that lead a process group
 
     # Its beginning
 
@@ -212,6 +213,7 @@ class BrowserServer:
             return []
         pids = tree(self.process.pid)
         self._seen = {found for pid in pids if (found := identify(pid)) is not None}
+        self._led = {process for process in self._seen if _leads(process)}
         return pids
 
     async def end(self, *, kill: bool, within: float) -> None:
@@ -228,21 +230,27 @@ class BrowserServer:
         self._signal(signal.SIGKILL)
         await self._are_gone(_KILLED_WITHIN)
         if self._popen is not None:
-            await self._popen.wait()
-            await asyncio.gather(*self._readers)
+            # Somebody stuck in the kernel must not keep the books from going on.
+            await asyncio.wait(self._readers, timeout=_KILLED_WITHIN)
+            for reader in self._readers:
+                reader.cancel()
         self._reap()
         await asyncio.to_thread(shutil.rmtree, self.directory, ignore_errors=True)
 
     def _signal(self, sig: signal.Signals) -> None:
-        # The browser before its server, which reaps it then.
-        for leader in (self.browser, self.process):
-            if leader is None:
-                continue
+        for leader in self._leaders():
             kill_group(leader, sig)
             if identify(leader.pid) is None:
                 # Its leader is gone; a pid is not given out again while a group bears its number.
                 with suppress(ProcessLookupError, PermissionError):
                     os.killpg(leader.pid, sig)
+
+    def _leaders(self) -> list[ProcessId]:
+        """Return who leads its process groups, the server last: it reaps the others."""
+        known = {one for one in (self.browser, self.process) if one is not None}
+        # A browser that never came up leads a group, too, but nobody has told its name.
+        known |= self._led
+        return sorted(known, key=lambda one: one == self.process)
 
     async def _are_gone(self, within: float) -> bool:
         deadline = asyncio.get_running_loop().time() + within
@@ -254,10 +262,21 @@ class BrowserServer:
 
     def _reap(self) -> None:
         """Reap those of its processes that became our children when their parents died."""
-        for process in self._seen:
-            if process != self.process and identify(process.pid) == process:
-                with suppress(ChildProcessError):
-                    os.waitpid(process.pid, os.WNOHANG)
+        for leader in self._leaders():
+            reap_group(leader.pid)
+
+
+def _leads(process: ProcessId) -> bool:
+    with suppress(ProcessLookupError):
+        return os.getpgid(process.pid) == process.pid
+    return False
+
+
+def reap_group(group: int) -> None:
+    """Reap the zombies of a process group that are children of ours."""
+    with suppress(ChildProcessError):
+        while os.waitpid(-group, os.WNOHANG)[0]:
+            pass
 
 
 def _explain(fact: Mapping[str, Any], tail: str) -> tuple[str, str]:

@@ -23,6 +23,7 @@ import psutil
 from pytest_sentinel.pool.keeping import Kept
 from pytest_sentinel.pool.options import PoolOptions
 from pytest_sentinel.pool.pool import Pool
+from pytest_sentinel.pool.server import reap_group
 from pytest_sentinel.pool.service import LeasePort, Terms
 from pytest_sentinel.pool.snapshot import Event
 from tests.runs import CACHE, slack
@@ -102,6 +103,7 @@ class Client:
         if self.process.returncode is None:
             self.signal(signal.SIGKILL)
         await self.process.communicate()
+        reap_group(self.process.pid)  # a pool makes this process the parent of orphans
 
 
 class Place:

@@ -99,6 +99,7 @@ class Pool(RuleBasedStateMachine):
         self.launches = launches
         self.leases = Leases(self.options, launches, jitter)
         self.world = World()
+        self.drained: set[str] = set()
         self.now = 1000.0
         self.act(self.leases.tick(self.now))
 
@@ -427,15 +428,18 @@ class Pool(RuleBasedStateMachine):
 
     @invariant()
     def a_successor_is_ready_before_a_browser_retires(self) -> None:
-        """Where a place is kept, whatever drains there was followed by a ready browser."""
+        """Where a place is kept, a ready browser stands behind whatever begins to drain there."""
         replacing = 0
         for place in self.leases.places:
             replacing += place.is_replacing()
-            if place.browser is not None and not place.retiring:
-                assert place.browser.state is not BrowserState.DRAINING
-            for browser in place.leaving:
-                if browser.state is BrowserState.DRAINING and not place.retiring:
-                    assert place.browser is None or place.browser.ready_at >= browser.ready_at
+            for browser in place.browsers():
+                begins = browser.state is BrowserState.DRAINING and browser.name not in self.drained
+                if begins and not place.retiring:
+                    assert place.browser is not None
+                    assert place.browser.state is BrowserState.READY
+                    assert place.browser is not browser
+                if begins:
+                    self.drained.add(browser.name)
         assert replacing <= 1
 
 
