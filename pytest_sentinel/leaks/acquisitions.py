@@ -57,7 +57,19 @@ class Made:
 
     def is_open(self) -> bool:
         """Tell whether the driver still knows it."""
-        return self.impl._connection._objects.get(self.impl._guid) is self.impl
+        return not is_gone(self.impl)
+
+
+def is_gone(impl: Any) -> bool:
+    """Tell whether an object of Playwright's client has been disposed of, or cut off.
+
+    The connection to a browser that was connected to keeps its objects when it has ended.
+    """
+    connection = getattr(impl, "_connection", None)
+    if connection is None:
+        return False
+    ended = getattr(connection, "_closed_error", None) is not None
+    return ended or connection._objects.get(impl._guid) is not impl
 
 
 class Acquisitions:

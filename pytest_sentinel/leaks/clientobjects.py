@@ -12,7 +12,7 @@ from contextlib import suppress
 from itertools import chain
 from typing import Any
 
-from pytest_sentinel.leaks.acquisitions import Acquisitions, Made
+from pytest_sentinel.leaks.acquisitions import Acquisitions, Made, is_gone
 from pytest_sentinel.leaks.leftovers import Found
 from pytest_sentinel.leaks.origins import Origin
 
@@ -68,7 +68,7 @@ def registrations(notes: Acquisitions, is_wanted: Wanted) -> Iterator[Found]:
     kept = []
     for entry in notes.listeners:
         impl, event, handler, origin = entry
-        if not _is_gone(impl) and _listens(impl, event, handler):
+        if not is_gone(impl) and _listens(impl, event, handler):
             kept.append(entry)
             if not is_wanted(origin):
                 continue
@@ -124,11 +124,6 @@ def _sleep(impl: Any, pause: float) -> None:
     from playwright._impl._sync_base import SyncBase
 
     SyncBase(impl)._sync(asyncio.sleep(pause))
-
-
-def _is_gone(impl: Any) -> bool:
-    connection = getattr(impl, "_connection", None)
-    return connection is not None and connection._objects.get(impl._guid) is not impl
 
 
 def _listens(impl: Any, event: Any, handler: Any) -> bool:

@@ -235,3 +235,20 @@ def test_a_bad_list_is_a_usage_error(pytester: pytest.Pytester, text: str) -> No
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*--sentinel-pool*a good value is ws://127.0.0.1:9323*"])
+
+
+CONNECTING = """
+def test_it(playwright):
+    browser = playwright.chromium.connect(os.environ["SERVICE"] + "/chromium")
+    browser.new_page()
+    browser.close()
+"""
+
+
+def test_a_connection_that_was_closed_is_no_leak(
+    pytester: pytest.Pytester, shared: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A test that connects by itself, and hangs up, leaves nothing open."""
+    monkeypatch.setenv("SERVICE", shared.ws)
+
+    Scratch(pytester, CONNECTING).run("--sentinel-leaks=error").assert_outcomes(passed=1)
