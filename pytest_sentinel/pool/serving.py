@@ -70,6 +70,7 @@ class Serving:
         )
         self._told = asyncio.Event()  # to stop, after draining
         self._now = asyncio.Event()  # to stop now
+        self._was_signalled = False
 
     async def run(self) -> int:
         """Serve until told to stop; return 0 when every lease ended by itself, else 1.
@@ -148,8 +149,10 @@ class Serving:
 
     def _signalled(self, number: int) -> None:
         self._say("service.signalled", signal=signal.Signals(number).name)
-        if self._told.is_set():
+        # One that was told to drain by its port, as before a pod ends, is not hurried by the first.
+        if self._was_signalled:
             self._now.set()
+        self._was_signalled = True
         self._told.set()
 
     # What the ports ask

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+from contextlib import suppress
 
 import pytest
 
@@ -463,6 +465,41 @@ def test_a_port_that_closes_parts_from_its_clients() -> None:
             await hang_up(one)
             await hang_up(other)
             await closing
+
+    run(scenario)
+
+
+def test_a_machine_that_went_without_a_word_is_noticed() -> None:
+    """The system asks after clients that are silent: no cable can be pulled in a test."""
+
+    async def scenario() -> None:
+        async with stage() as here:
+            _, writer = await here.upgrade()
+            await until(lambda: here.pool.held)
+            for end in (*here.port._clients, *(client.other for client in here.port._clients)):
+                assert end is not None
+                sock = end.transport.get_extra_info("socket")
+                assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+                assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) <= 30
+                assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) > 0
+            await hang_up(writer)
+
+    run(scenario)
+
+
+def test_a_crowd_is_bounded() -> None:
+    """Beyond the most connections that there may be, a new one is closed at once."""
+
+    async def scenario() -> None:
+        async with stage(most_clients=3) as here:
+            idle = [await here.say(b"GET") for _ in range(3)]
+            await until(lambda: here.port.clients == 3)
+            reader, writer = await asyncio.open_connection(*here.address)
+            with suppress(ConnectionResetError):
+                assert await reader.read() == b""
+            await hang_up(writer)
+            for _, writer in idle:
+                await hang_up(writer)
 
     run(scenario)
 

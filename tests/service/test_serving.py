@@ -153,6 +153,7 @@ def test_a_service_drains_before_it_stops(tmp_path: Path, playwright: Playwright
             found.process.send_signal(signal.SIGTERM)
         else:
             assert found.command("drain").returncode == 0
+            found.process.send_signal(signal.SIGTERM)  # as of a kubelet after its hook
         wait_until(lambda: found.named("service.draining"), 5 * slack(), "draining")
         assert found.get("/ready")[1]["reason"] == "draining"
         assert found.get("/health")[0] == 200
