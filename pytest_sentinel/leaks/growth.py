@@ -20,6 +20,8 @@ QUIET_BYTES = 8
 QUIET_BUFFERS = 128
 # Native bytes include caches of styles and glyphs; only a landslide is a suspicion.
 QUIET_NATIVE = 16 * 1024
+# Steady growth adds about the same in each window; code that is compiled late adds once.
+STEADY = 8
 
 
 class Trend(enum.Enum):
@@ -68,7 +70,7 @@ def judge_count(name: str, points: Sequence[tuple[int, int]]) -> Growth:
 
 
 def judge_bytes(name: str, points: Sequence[tuple[int, int]], quiet: int) -> Growth:
-    """Judge a byte counter: FLAT once a window stood still, GROWING if the last two both grew."""
+    """Judge a byte counter: FLAT once a window stood still, GROWING if the last two grew alike."""
     cycles = [
         (after[1] - before[1], after[0] - before[0])
         for before, after in itertools.pairwise(points)
@@ -81,7 +83,7 @@ def judge_bytes(name: str, points: Sequence[tuple[int, int]], quiet: int) -> Gro
     net, span = sum(deltas), sum(length for _, length in cycles)
     if abs(deltas[-1]) <= quiet or (len(deltas) > 1 and abs(deltas[-1] + deltas[-2]) <= quiet):
         trend = Trend.FLAT
-    elif len(deltas) > 1 and min(deltas[-2:]) > quiet:
+    elif len(deltas) > 1 and quiet < max(deltas[-2:]) <= STEADY * min(deltas[-2:]):
         trend = Trend.GROWING
     elif len(deltas) > 3 and sum(deltas[-3:]) <= quiet:
         trend = Trend.FLAT

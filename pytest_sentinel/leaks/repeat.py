@@ -198,14 +198,21 @@ class _Check:
         before = self.samples[-1].sizes["heap"]
         if "heap" in self.ignored or abs(self.counters.heap() - before) <= QUIET_BYTES:
             return []
-        first = len(self.samples) - 1
-        for _ in range(CYCLES):
+        first = self.samples[-1]
+        rising = 0
+        for number in range(2 * CYCLES):
+            last = self.samples[-1].sizes["heap"]
             self._iterate(cycle)
             self._sample()
+            now = self.samples[-1].sizes["heap"]
+            rising += now - last > QUIET_BYTES
+            if number + 1 >= CYCLES and now - before <= QUIET_BYTES:
+                break
         rise = self.samples[-1].sizes["heap"] - before
-        span = self.samples[-1].iterations - self.samples[first].iterations
-        if rise <= QUIET_BYTES:
+        # What is made once rises once; a leak rises with every window that noise leaves alone.
+        if rise <= QUIET_BYTES or rising < CYCLES:
             return suspects(self.samples, self.ignored)
+        span = self.samples[-1].iterations - first.iterations
         return [Growth("heap", Trend.UNSURE, rise / span, 0.0)]
 
     def _burst(self) -> None:
