@@ -25,6 +25,7 @@ from pytest_sentinel.pool.asking import ask, ask_for_facts
 from pytest_sentinel.units import format_duration, format_size
 
 _PLAIN_WIDTH: Final = 120
+_WATCH_EVERY: Final = 1.0
 _TONES: Final = {"ok": "green", "degraded": "yellow", "failing": "red", "ready": "green"}
 
 
@@ -130,16 +131,25 @@ def status(
     console = Console(highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
         console.width = _PLAIN_WIDTH
-    if not watch:
+    if watch:
+        _keep_showing(console, table)
+    else:
         console.print(table())
-        return
-    never = threading.Event()
-    with Live(table(), console=console, auto_refresh=False, screen=console.is_terminal) as live:
-        try:
-            while not never.wait(1.0):
+
+
+def _keep_showing(console: Console, table: Callable[[], RenderableType]) -> None:
+    """Show the table every second: in its place on a terminal, else one below the other."""
+    pause = threading.Event()
+    try:
+        if not console.is_terminal:
+            while True:
+                console.print(table())
+                pause.wait(_WATCH_EVERY)
+        with Live(table(), console=console, auto_refresh=False, screen=True) as live:
+            while not pause.wait(_WATCH_EVERY):
                 live.update(table(), refresh=True)
-        except KeyboardInterrupt:
-            return
+    except KeyboardInterrupt:
+        return
 
 
 @click.command(epilog="Example: sentinel health || sentinel status")

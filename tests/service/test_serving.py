@@ -196,3 +196,18 @@ def test_a_place_that_is_taken_is_a_usage_error(shared: Service) -> None:
     assert ran.returncode == 2
     assert "--listen" in ran.stderr
     assert "Address already in use" in ran.stderr
+
+
+def test_the_browsers_of_another_server_are_handed_on(
+    tmp_path: Path, shared: Service, playwright: Playwright
+) -> None:
+    """With an upstream a service launches nothing, and leases what that gives."""
+    with service(tmp_path, "--upstream", f"{shared.ws}/chromium?owner=upstream") as found:
+        browser = playwright.chromium.connect(f"{found.ws}/chromium?owner=me")
+        assert browser.new_page().evaluate("1 + 1") == 2
+        assert "upstream" in [lease["owner"] for lease in shared.leases()]
+        assert [lease["owner"] for lease in found.leases()] == ["me"]
+        own = [" ".join(process.cmdline()) for process in found.processes()]
+        assert [words for words in own if "--type=" in words or "remote-debugging" in words] == []
+        browser.close()
+    wait_until(lambda: idle(shared), 5 * slack(), "the end of the upstream's leases")
