@@ -168,6 +168,52 @@ class GateError(SentinelError):
         super().__init__(f"gate {text.strip()!r}: {problem}{hint}")
 
 
+class WireError(SentinelError):
+    """Raised when the bytes between a Locust worker and its sidecar make no sense; a bug."""
+
+    def __init__(self, problem: str) -> None:
+        self.problem = problem
+        super().__init__(f"bug: a Locust worker and its sidecar do not understand: {problem}")
+
+
+class LocustfileError(SentinelError):
+    """Raised when a locustfile cannot be used for browser users; has the ``file``'s ``problem``."""
+
+    def __init__(self, file: str, problem: str) -> None:
+        self.file = file
+        self.problem = problem
+        super().__init__(f"{file}: {problem}")
+
+
+class SidecarFailed(SentinelError):
+    """Raised when the process that drives browsers for a Locust worker died or did not start.
+
+    Attributes:
+        problem: how it ended.
+        log: the last lines that it wrote.
+    """
+
+    def __init__(self, problem: str, log: str = "") -> None:
+        self.problem = problem
+        self.log = log
+        tail = f"\nLast lines of its output:\n{log}" if log else ""
+        super().__init__(f"the sidecar {problem}{tail}")
+
+
+class IterationLost(SentinelError):
+    """Raised in a Locust task whose iteration was lost to a browser, a pool or a sidecar.
+
+    Attributes:
+        scenario: the task, as ``Class.task``.
+        problem: what happened.
+    """
+
+    def __init__(self, scenario: str, problem: str) -> None:
+        self.scenario = scenario
+        self.problem = problem
+        super().__init__(f"{scenario}: lost, and not the application's fault: {problem}")
+
+
 class HeapSnapshotError(SentinelError):
     """Raised when a file or stream is no heap snapshot, or one that is damaged or cut short."""
 
@@ -265,6 +311,22 @@ class MemoryBudgetExceeded(SentinelFailure):
         self.details = tuple(details)
         rows = "".join(f"\n  {line}" for line in self.details)
         super().__init__(f"{promise}: {'; '.join(self.findings)}{rows}")
+
+
+class ScenarioFailed(SentinelFailure):
+    """Raised when a browser user's scenario, or a step of it, failed.
+
+    Attributes:
+        kind: the class of the exception in the scenario.
+        message: the first line of what it said.
+        detail: all of it.
+    """
+
+    def __init__(self, kind: str, message: str, detail: str = "") -> None:
+        self.kind = kind
+        self.message = message
+        self.detail = detail
+        super().__init__(f"{kind}: {message}" if message else kind)
 
 
 class InconclusiveLeakCheck(UserWarning):

@@ -1,0 +1,1 @@
+"""Real-browser users for Locust, on the same pool as everybody."""
