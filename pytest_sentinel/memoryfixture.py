@@ -68,9 +68,7 @@ class Memory:
         Raises:
             NotMeasurable: there is no such browser, or more than one.
         """
-        from pytest_sentinel.memory.poolreading import seats
-
-        found = seats(self._running.pool())
+        found = self._running.pool().seats()
         if of is not None:
             context = getattr(of, "context", of)
             browser = getattr(context, "browser", context)

@@ -154,11 +154,11 @@ class MemoryMarkers:
 
     def _note_new_browsers(self, promise: _Promise) -> None:
         """Note what each browser holds that this test has not met before."""
-        from pytest_sentinel.memory.poolreading import own_memory_of, seats, wait_until_calm
+        from pytest_sentinel.memory.poolreading import own_memory_of, wait_until_calm
 
         if LIMIT_BROWSER not in promise.budgets:
             return
-        for name, seat in seats(self._running.pool()).items():
+        for name, seat in self._running.pool().seats().items():
             if name not in promise.starts:
                 if promise.limits_growth and name not in self._calm:
                     self._calm.add(name)
@@ -196,11 +196,9 @@ class MemoryMarkers:
 
     def _read_browsers(self, promise: _Promise) -> dict[str, MemoryReading | None]:
         """Read the browsers that the test used, as far as their memory is limited."""
-        from pytest_sentinel.memory.poolreading import seats
-
         if LIMIT_BROWSER not in promise.budgets:
             return {}
-        found = seats(self._running.pool())
+        found = self._running.pool().seats()
         used = [name for name, seat in found.items() if seat.used or seat.api.contexts]
         if not used and promise.uses_browser:
             used = list(found)
@@ -212,9 +210,9 @@ class MemoryMarkers:
         windows: dict[str, Window],
         ends: dict[str, MemoryReading | None],
     ) -> Iterator[MemoryBudgetExceeded]:
-        from pytest_sentinel.memory.poolreading import own_memory_of, seats
+        from pytest_sentinel.memory.poolreading import own_memory_of
 
-        there = seats(self._running.pool())
+        there = self._running.pool().seats()
         # One that the test launched and closed itself is gone; its peak is not.
         gone = {name for name in windows if name.startswith("browser-")} - set(there)
         read = {name for name, window in windows.items() if window.peak is not None}

@@ -6,7 +6,7 @@ What belongs to a browser is found by its seat; the seats are the pool's, and on
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from pytest_sentinel.errors import NotMeasurable
 from pytest_sentinel.memory.ownpages import own_memory
@@ -18,18 +18,13 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
     from pytest_sentinel.memory.sampler import Sampler
-    from pytest_sentinel.pool.worker import Seat, WorkerPool
+    from pytest_sentinel.pool.seats import Seat
+    from pytest_sentinel.pool.worker import WorkerPool
 
 _CALM_BYTES: Final = MIB
 _CALM_LOOKS: Final = 2
 _LOOKS: Final = 20
 _PAUSE: Final = 0.1
-
-
-def seats(pool: WorkerPool) -> dict[str, Seat]:
-    """Return what the holder of each live browser sits on, by the browser's name."""
-    own: Any = pool
-    return {seat.name: seat for seat in own._seats.values()}
 
 
 def own_memory_of(seat: Seat) -> int:
@@ -76,7 +71,7 @@ def look_into_heap(
 
     The snapshot takes up to 1 GiB of it for a moment, which is no memory of the test's.
     """
-    found = seats(pool)
+    found = pool.seats()
     for name in found:
         sampler.unwatch(name)
     try:

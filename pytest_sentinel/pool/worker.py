@@ -1,7 +1,7 @@
 """The pool inside one pytest process: carries out the ledger's actions on local browsers.
 
 Sync, single-threaded, and idle between tests: it acts when a browser is asked for, and at test
-boundaries. A *seat* is the Browser object that tests hold; the browser behind it may change.
+boundaries.
 It decides nothing: the ledger says what is due, this file does it and reports back.
 """
 
@@ -10,7 +10,6 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,55 +36,12 @@ from pytest_sentinel.pool.ledger import (
     Statistics,
 )
 from pytest_sentinel.pool.reaper import Reaper
+from pytest_sentinel.pool.seats import Happening, Seat, marked
 from pytest_sentinel.pool.wear import Reason, Wear
 from pytest_sentinel.settings import Settings
 from pytest_sentinel.units import MIB
 
-LAUNCH_FAILED = "sentinel_launch_failed"
 POKE_BYTES = 64 * MIB  # a reading costs the test some 13 ms; smaller moves wait for the sampler
-
-
-@dataclass(slots=True)
-class Seat:
-    """What the holder of one Browser object sits on."""
-
-    number: int
-    launch: Callable[[], Browser]
-    api: Browser
-    local: LocalBrowser | LeasedBrowser
-    name: str
-    used: bool = False
-    deaths: list[tuple[str, Death]] = field(default_factory=list)
-
-    def death(self) -> Death | None:
-        """Return how the browser now behind this seat died; None while it lives."""
-        if self.deaths and self.deaths[-1][0] == self.name:
-            return self.deaths[-1][1]
-        return None
-
-
-@dataclass(frozen=True, slots=True)
-class Happening:
-    """Something that happened to a browser, for the run record.
-
-    Attributes:
-        event: launched, recycled, replaced, crashed, launch-failed, deferred or closed.
-        seconds: how long it took, where it took time.
-        detail: reason, cause or signal.
-    """
-
-    event: str
-    browser: str
-    slot: int
-    at: float
-    detail: str = ""
-    seconds: float | None = None
-
-
-def _marked(error: BaseException) -> BaseException:
-    """Mark an error as a failed launch: the fixtures that keep it let the next test try again."""
-    error.__dict__[LAUNCH_FAILED] = True
-    return error
 
 
 class WorkerPool:
@@ -122,7 +78,7 @@ class WorkerPool:
         action = self._ledger.request(key, time.monotonic(), self._random.random())
         if isinstance(action, Refuse):
             self._ledger.slot(action.slot).wanted = False
-            raise _marked(action.error)
+            raise marked(action.error)
         try:
             api, local = self._launch(action, key, launch)
         except BaseException:
@@ -141,6 +97,10 @@ class WorkerPool:
     def statistics(self) -> Statistics:
         """Return an immutable snapshot of the pool."""
         return self._ledger.statistics()
+
+    def seats(self) -> dict[str, Seat]:
+        """Return what the holder of each live browser sits on, by the browser's name."""
+        return {seat.name: seat for seat in self._seats.values()}
 
     # Asked at test boundaries
 
@@ -251,7 +211,7 @@ class WorkerPool:
             # This Playwright does not let a browser be replaced behind its object.
             if death is not None:
                 problem = f"{death}, and cannot be replaced in place"
-                raise _marked(BrowserLaunchFailed(slot.key, problem))
+                raise marked(BrowserLaunchFailed(slot.key, problem))
             return
         held = bool(seat.api.contexts) and death is None
         actions = self._ledger.due(
@@ -263,7 +223,7 @@ class WorkerPool:
         )
         for action in actions:
             if isinstance(action, Refuse):
-                raise _marked(action.error)
+                raise marked(action.error)
             if isinstance(action, Defer):
                 self._note("deferred", seat, action.reason)
             elif isinstance(action, Launch):
@@ -295,7 +255,7 @@ class WorkerPool:
             self._happen("launch-failed", action.browser, action.slot, cause)
             self._ledger.launch_failed(action.slot, time.monotonic(), cause, log)
             self._ledger.gone(action.browser)
-            _marked(error)
+            marked(error)
             raise
         finally:
             finished()
