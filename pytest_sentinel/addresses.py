@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 LEASE_PORT = 9323
 CONTROL_PORT = 9324
+METRICS_PORT = 9325
 
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 

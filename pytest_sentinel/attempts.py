@@ -8,12 +8,21 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from _pytest.runner import check_interactive_exception
 
-from pytest_sentinel.errors import SentinelFailure, SentinelFailures
+from pytest_sentinel.errors import (
+    IllegalTransition,
+    PoolRefused,
+    PoolUnavailable,
+    SentinelError,
+    SentinelFailure,
+    SentinelFailures,
+    ServiceUnreachable,
+)
 
 if TYPE_CHECKING:
     from pytest_sentinel.pool.launcher import Death
@@ -21,6 +30,7 @@ if TYPE_CHECKING:
 REPORT_ATTRIBUTE = "sentinel"
 STATUS_ATTRIBUTE = "sentinel_status"
 CRASHED = "crashed"
+_PACKAGE = Path(__file__).parent
 _PHASES = {
     "setup": "pytest_runtest_setup",
     "call": "pytest_runtest_call",
@@ -39,6 +49,7 @@ class Test:
         found_dead: the deaths that the set-up found and could not put right; not this test's.
         death: how a browser died under it.
         launch_failed: it had no browser because none could be launched.
+        fault: whose fault a failure is, unless its browser died.
         retry: it is lost to that death, and will be repeated.
     """
 
@@ -54,6 +65,7 @@ class Test:
     found_dead: list[Death] = field(default_factory=list)
     death: Death | None = None
     launch_failed: bool = False
+    fault: str = "product"
     retry: bool = False
 
 
@@ -131,6 +143,47 @@ def _run_phase(test: Test, when: str, **extra: Any) -> pytest.TestReport:
 def is_launch_failure(call: pytest.CallInfo[None]) -> bool:
     """Tell whether a phase failed because there was no browser to be had."""
     return call.excinfo is not None and hasattr(call.excinfo.value, "sentinel_launch_failed")
+
+
+def fault_of(call: pytest.CallInfo[None]) -> str:
+    """Tell whose fault a failed phase is, as far as what was raised tells it.
+
+    A refusal of a pool is the infrastructure's. What was raised in a file of ours, and is neither
+    a verdict nor an error that we mean to raise, is a fault of the harness.
+    """
+    if call.excinfo is None:
+        return "product"
+    error = call.excinfo.value
+    if isinstance(error, PoolRefused | PoolUnavailable | ServiceUnreachable):
+        return "infrastructure"
+    if isinstance(error, IllegalTransition):
+        return "harness"
+    meant = isinstance(error, SentinelError | SentinelFailure | SentinelFailures | Warning)
+    by_pytest = type(error).__module__.partition(".")[0] in ("_pytest", "pytest")
+    ours = _PACKAGE in call.excinfo.traceback[-1].path.parents if not meant else False
+    return "harness" if ours and not by_pytest else "product"
+
+
+def engine_of(test: Test) -> str:
+    """Return the browser that a test was collected for, or else the one of the run."""
+    chosen = getattr(getattr(test.item, "callspec", None), "params", {}).get("browser_name")
+    if chosen:
+        return str(chosen)
+    named = test.item.config.getoption("browser", None)
+    return str(named[0]) if isinstance(named, list) and len(named) == 1 else "chromium"
+
+
+def is_browser(value: object) -> bool:
+    """Tell whether a fixture gave a browser of Playwright."""
+    kind = type(value)
+    return kind.__name__ == "Browser" and kind.__module__.startswith("playwright.")
+
+
+def is_quiet(item: pytest.Item) -> bool:
+    """Tell whether a test looks for leaks or reads heaps, and nothing else may be in its pages."""
+    asks = {"leaks", "memory"} & set(getattr(item, "fixturenames", ()))
+    marks = ("leak_check", "limit_page_heap")
+    return bool(asks) or any(item.get_closest_marker(name) is not None for name in marks)
 
 
 def mark_lost(call: pytest.CallInfo[None]) -> None:

@@ -19,7 +19,10 @@ from typing import Any
 import pytest
 
 from pytest_sentinel.attempts import CRASHED, REPORT_ATTRIBUTE, STATUS_ATTRIBUTE
+from pytest_sentinel.measuring import Measuring
 from pytest_sentinel.settings import Settings
+from pytest_sentinel.telemetry.branches import branch_class
+from pytest_sentinel.telemetry.scrub import scrub
 
 _WORSE = ["passed", "xpassed", "xfailed", "skipped", CRASHED, "failed", "error"]
 
@@ -42,6 +45,10 @@ class Controlling:
         self._workers_planned = 0
         self._run_id = run_id
         self._journal: Any = None
+        self._measuring: Measuring | None = None
+        self._live = ""
+        if not config.option.collectonly:
+            self._measuring = Measuring(settings, config.invocation_params.dir, self._complain)
         if settings.record is not None:
             from pytest_sentinel.telemetry.journal import Journal
 
@@ -73,16 +80,24 @@ class Controlling:
             name: _plain(getattr(self._settings, name))
             for name in self._settings.__dataclass_fields__
         }
-        self._write(
-            Run(
-                id=self._run_id,
-                started=time.time(),
-                workers=len(getattr(self._config.option, "tx", None) or ()),
-                browser=self._browser,
-                versions=_versions(),
-                settings=settings,
-            )
+        suite, branch = self._settings.suite, self._settings.branch_class
+        run = Run(
+            id=self._run_id,
+            started=time.time(),
+            workers=len(getattr(self._config.option, "tx", None) or ()),
+            browser=self._browser,
+            versions=_versions(),
+            settings=settings,
+            suite=self._config.rootpath.name if suite == "auto" else suite,
+            branch_class=branch_class(os.environ) if branch == "auto" else branch,
         )
+        if self._measuring is not None:
+            self._live = self._measuring.begin(run, self.directory)
+        self._write(run)
+
+    def pytest_report_collectionfinish(self) -> str | list[str]:
+        """Say where the live metrics are."""
+        return f"sentinel: metrics at http://{self._live}/metrics" if self._live else []
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_setupnodes(self, config: pytest.Config, specs: list[Any]) -> None:
@@ -126,8 +141,8 @@ class Controlling:
         outcome = self._outcomes.pop(key)
         failure = None
         if outcome in ("failed", "error", CRASHED):
-            ours = packed["crash"] is not None or packed["launch_failed"]
-            failure = "infrastructure" if ours else "product"
+            lost = packed["crash"] is not None or packed["launch_failed"]
+            failure = "infrastructure" if lost else packed["fault"]
         for event in unpack_events(packed["events"], worker):
             self._write(event)
         self._write(
@@ -187,22 +202,31 @@ class Controlling:
     def pytest_sessionfinish(
         self, session: pytest.Session, exitstatus: int
     ) -> Generator[None, object, object]:
-        """Write the last line of the record, even if the last fixtures fail to end."""
-        from pytest_sentinel.telemetry.record import End
-
+        """Write the last lines of the record, even if the last fixtures fail to end."""
         try:
             return (yield)
         finally:
             running = self._config.pluginmanager.getplugin("sentinel-running")
             if running is not None:
                 self.take_last_words(running.last_words(), "main")
-            self._write(
-                End(
-                    finished=time.time(),
-                    exit_status=int(exitstatus),
-                    sampler_seconds=self._sampler_seconds,
-                )
-            )
+            self._end(session, exitstatus)
+
+    def _end(self, session: pytest.Session, exitstatus: int) -> None:
+        from msgspec.structs import replace
+
+        from pytest_sentinel.telemetry.record import End
+
+        end = End(time.time(), int(exitstatus), self._sampler_seconds)
+        if self._measuring is not None:
+            for verdict in self._measuring.judge(end):
+                self._write(verdict)
+            # Failing tests are the greater news.
+            if exitstatus == pytest.ExitCode.OK and self._measuring.exit_status():
+                end = replace(end, exit_status=self._measuring.exit_status())
+                session.exitstatus = end.exit_status
+            self._measuring.add(end)
+            end = replace(end, export_failures=self._measuring.finish())
+        self._keep(end)
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Write the closing section; under ``-q`` only what is wrong."""
@@ -210,10 +234,11 @@ class Controlling:
 
         digest = self._digest
         busy = digest.launched or digest.launch_failures or digest.worker_crashes
-        if not (busy or digest.leaks):
+        verdicts = self._measuring.verdicts if self._measuring is not None else []
+        if not (busy or digest.leaks or verdicts):
             return
         if self._config.get_verbosity() < 0:
-            row = one_line(digest)
+            row = one_line(digest, verdicts)
             if row is not None:
                 terminalreporter.write_line(row.text, yellow=True)
             return
@@ -228,12 +253,15 @@ class Controlling:
             worker_limit=self._settings.worker_memory,
             top=self._settings.top,
             record=record,
+            verdicts=verdicts,
         ):
             tone = {"bad": {"yellow": True}, "good": {"green": True}}.get(row.tone, {})
             terminalreporter.write_line(row.text, **tone)
 
     def pytest_unconfigure(self) -> None:
-        """Close the record."""
+        """Close the record, and what serves metrics."""
+        if self._measuring is not None:
+            self._measuring.close()
         if self._journal is not None:
             self._journal.close()
 
@@ -252,14 +280,21 @@ class Controlling:
         )
 
     def _write(self, line: Any) -> None:
+        if self._measuring is not None:
+            self._measuring.add(line)
+        self._keep(line)
+
+    def _keep(self, line: Any) -> None:
         self._digest.add(line)
         if self._journal is not None:
             self._journal.append(line)
 
 
 def _plain(value: Any) -> Any:
-    """Return a setting as the record has it: what is a list there is a line of text here."""
-    return ",".join(map(str, value)) if isinstance(value, tuple) else value
+    """Return a setting as the record has it: plain, and without secrets."""
+    if isinstance(value, tuple):
+        value = ",".join(map(str, value))
+    return value if isinstance(value, int | float | None) else scrub(str(value))
 
 
 def _outcome(report: pytest.TestReport) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from pytest_sentinel.gatereport import as_rows
+from pytest_sentinel.gates import State, Verdict
+from pytest_sentinel.telemetry.catalogue import FAILURES
 from pytest_sentinel.telemetry.digest import Digest, growth
 from pytest_sentinel.telemetry.record import Attempt
 from pytest_sentinel.units import MIB, format_duration, format_size
@@ -23,7 +26,14 @@ class Row:
     tone: str = "plain"
 
 
-def closing_section(digest: Digest, *, worker_limit: int, top: int, record: str) -> Iterator[Row]:
+def closing_section(
+    digest: Digest,
+    *,
+    worker_limit: int,
+    top: int,
+    record: str,
+    verdicts: Sequence[Verdict] = (),
+) -> Iterator[Row]:
     """Yield the closing section, most important first, never more than a screen.
 
     Args:
@@ -31,7 +41,10 @@ def closing_section(digest: Digest, *, worker_limit: int, top: int, record: str)
         worker_limit: bytes of PSS that a worker should stay below.
         top: how many slowest and hungriest tests to name.
         record: where the run record is; empty when none is kept.
+        verdicts: what gates say.
     """
+    yield from _gates(verdicts)
+    yield from _faults(digest)
     yield from _crashes(digest)
     yield from _launch_failures(digest)
     yield from _leaks(digest)
@@ -46,7 +59,7 @@ def closing_section(digest: Digest, *, worker_limit: int, top: int, record: str)
         yield Row(f"record     {record}")
 
 
-def one_line(digest: Digest) -> Row | None:
+def one_line(digest: Digest, verdicts: Sequence[Verdict] = ()) -> Row | None:
     """Return the one line that is worth breaking the silence of ``-q``, or None."""
     parts = []
     if digest.worker_crashes or digest.crashes or digest.launch_failures:
@@ -54,7 +67,27 @@ def one_line(digest: Digest) -> Row | None:
     parts += [f"worker {line.worker} died" for line in digest.worker_crashes]
     if digest.leaks:
         parts.append(f"{digest.leaks.total()} left open")
+    parts += [f"gate {row.gate.name}: {row.state.value}" for row in verdicts if _is_bad(row)]
     return Row(f"sentinel: {', '.join(parts)}", "bad") if parts else None
+
+
+def _gates(verdicts: Sequence[Verdict]) -> Iterator[Row]:
+    for state, name, reason in as_rows([row for row in verdicts if _is_bad(row)]):
+        yield Row(f"gate       {state:<9} {name}: {reason}", "bad")
+    good = sum(not _is_bad(row) for row in verdicts)
+    if good:
+        yield Row(f"gates      {good} of {len(verdicts)} pass", "good")
+
+
+def _is_bad(verdict: Verdict) -> bool:
+    return verdict.state is not State.PASS
+
+
+def _faults(digest: Digest) -> Iterator[Row]:
+    """Whose fault failures were, where not all of them are the product's."""
+    if digest.failures.keys() - {"product"}:
+        told = ", ".join(f"{digest.failures[kind]} {kind}" for kind in FAILURES)
+        yield Row(f"failures   {told}", "bad")
 
 
 def _browsers(digest: Digest) -> str:

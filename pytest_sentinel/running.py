@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pytest_sentinel.leaks.resources import Leftover
     from pytest_sentinel.leasing import Leasing
     from pytest_sentinel.memory.sampler import Sampler
+    from pytest_sentinel.pagewatch import PageWatch
     from pytest_sentinel.pool.ledger import Statistics
     from pytest_sentinel.pool.worker import WorkerPool
 
@@ -68,6 +69,7 @@ class Running:
         self._driver_log: Path | None = None
         self.guards: list[Guard] = []
         self.leaks: list[Leftover] = []
+        self._pages: PageWatch | None = None
         # Contexts that outlive a test, and the fixture that opened each.
         self._held: list[tuple[int, Any, Any, Any]] = []
 
@@ -106,6 +108,14 @@ class Running:
             self._sampler.watch("worker", os.getpid(), recursive=False)
         return self._sampler
 
+    def pages(self) -> PageWatch:
+        """Return what watches the pages of tests; the first call makes it."""
+        if self._pages is None:
+            from pytest_sentinel.pagewatch import PageWatch
+
+            self._pages = PageWatch()
+        return self._pages
+
     def own_pids(self) -> set[int]:
         """Return the children of this process that the plugin itself started."""
         return self._pool.own_pids() if self._pool is not None else set()
@@ -134,6 +144,8 @@ class Running:
             return (yield)
         before = self._open_contexts()
         result = yield
+        if self.settings.page_metrics != "off" and attempts.is_browser(result):
+            self.pages().follow(result)
         known = {id(context) for _, context in before} | {id(held[1]) for held in self._held}
         for slot, context in self._open_contexts():
             if id(context) not in known:
@@ -235,6 +247,10 @@ class Running:
                     pool.begin_test(renew=False)
         finally:
             test.found_dead = pool.deaths()
+            if self._pages is not None:
+                self._pages.refresh()
+                # A page whose leaks are looked for is left to itself.
+                self._pages.paused = attempts.is_quiet(test.item)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(
@@ -247,6 +263,8 @@ class Running:
             return report
         if report.when == "call":
             test.passed = report.passed
+            if self._pages is not None and self.settings.page_metrics == "heap":
+                self._pages.measure(context for _, context in self._open_contexts())
             self._poke()
         if self._pool is not None and (test.uses_browser or self._pool.was_used()):
             # Under xfail a teardown that fails counts as one more expected failure.
@@ -256,6 +274,7 @@ class Running:
                 self._notice_death(test)
         if report.failed:
             test.launch_failed = test.launch_failed or attempts.is_launch_failure(call)
+            test.fault = attempts.fault_of(call)
             attempts.name_failure(call, report)
         if report.when == "teardown":
             self._load(test, report)
@@ -315,6 +334,9 @@ class Running:
             test.death,
             leaks,
             test.launch_failed,
+            engine=attempts.engine_of(test) if browsers else "",
+            page=self._pages.take() if self._pages is not None else None,
+            fault=test.fault,
         )
         setattr(report, REPORT_ATTRIBUTE, packed)
         peaks = [packed["memory"].get(name, {}).get("peak") for name in browsers]

@@ -7,10 +7,11 @@ an environment or an ini file; the edges do, and hand in text with the name its 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 
-from pytest_sentinel.addresses import Address, parse_services
+from pytest_sentinel.addresses import METRICS_PORT, Address, parse_address, parse_services
 from pytest_sentinel.errors import SettingError
 from pytest_sentinel.units import MIB, parse_duration, parse_size
 
@@ -82,6 +83,20 @@ def _path(text: str) -> str:
     if not text.strip():
         raise ValueError("is empty")
     return text
+
+
+def _text(text: str) -> str:
+    return text.strip()
+
+
+def _listening(text: str) -> Address:
+    return parse_address(text.removeprefix("http://").rstrip("/"), METRICS_PORT)
+
+
+def _http_url(text: str) -> str:
+    if not re.fullmatch(r"https?://[^/\s]+(/\S*)?", text.strip()):
+        raise ValueError("is no http:// or https:// address")
+    return text.strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +221,54 @@ OPTIONS: tuple[Option, ...] = (
         "token",
     ),
     Option(
+        "suite", _text, "auto", "NAME",
+        "what this suite is called in metrics; auto is the name of its root directory",
+        "checkout",
+    ),
+    Option(
+        "branch_class", _choice("auto", "main", "release", "pr", "local"), "auto",
+        "main|release|pr|local",
+        "which kind of branch this run is of, for metrics; auto asks the environment of the CI",
+        "main",
+    ),
+    Option(
+        "page_metrics", _choice("on", "off", "heap"), "on", "on|off|heap",
+        "note web vitals, console errors and failed requests of each test's pages; heap: also"
+        " their heap and nodes at the end, which takes a garbage collection a test",
+        "off",
+    ),
+    Option(
+        "gates", _or_off(_path), "off", "GATES",
+        "hold the run to these: a file of gates, a preset, or gates parted by semicolons; a run"
+        " that went well ends with 99 when one is broken, 98 when one has no data",
+        "'leaks: count == 0'",
+    ),
+    Option(
+        "coverage_file", _or_off(_path), "off", "FILE",
+        "what gates on coverage look at: coverage.json or coverage.xml",
+        "coverage.json",
+    ),
+    Option(
+        "metrics", _or_off(_listening), "off", "HOST:PORT",
+        "serve live metrics for Prometheus there while the run lasts, or off",
+        f"127.0.0.1:{METRICS_PORT}",
+    ),
+    Option(
+        "metrics_linger", _or_off(_duration), "15 s", "DURATION",
+        "how long to wait at the end of a run with live metrics for a last scrape, or off",
+        "'15 s'",
+    ),
+    Option(
+        "push", _or_off(_http_url), "off", "URL",
+        "push what the run came to, at its end, to this Pushgateway, or off",
+        "http://127.0.0.1:9091",
+    ),
+    Option(
+        "textfile", _or_off(_path), "off", "PATH",
+        "write the same to this .prom file or directory, for node_exporter, or off",
+        "/var/lib/node_exporter",
+    ),
+    Option(
         "top", _count(0), "3", "N",
         "how many of the slowest and hungriest tests the closing section names",
         "3",
@@ -233,6 +296,15 @@ class Settings:
     pool: tuple[Address, ...] | None
     pool_fallback: bool
     pool_token_file: str | None
+    suite: str
+    branch_class: str
+    page_metrics: str
+    gates: str | None
+    coverage_file: str | None
+    metrics: Address | None
+    metrics_linger: float | None
+    push: str | None
+    textfile: str | None
     top: int
 
 

@@ -26,6 +26,7 @@ class Digest:
         worker_crashes: tests under which an xdist worker died.
         launch_failures: launches that failed, by cause.
         leaks: how many were left open, by kind and the line that opened them.
+        failures: attempts that ended badly, by whose fault it was.
         peaks: highest sum of one worker's PSS (Python, driver, its browsers), by worker.
     """
 
@@ -40,6 +41,7 @@ class Digest:
     survived: int = 0
     worker_crashes: list[Attempt] = field(default_factory=list)
     launch_failures: Counter[str] = field(default_factory=Counter)
+    failures: Counter[str] = field(default_factory=Counter)
     peaks: dict[str, int] = field(default_factory=dict)
     leaks: Counter[tuple[str, str]] = field(default_factory=Counter)
     _slowest: list[Attempt] = field(default_factory=list)
@@ -70,6 +72,8 @@ class Digest:
         self.attempts += 1
         if line.outcome == "worker-crashed":
             self.worker_crashes.append(line)
+        if line.failure is not None:
+            self.failures[line.failure] += 1
         if line.crash is not None:
             self.crashes.append(line)
             self._crashed.add(line.nodeid)

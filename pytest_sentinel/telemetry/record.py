@@ -2,10 +2,10 @@
 
 A record is a file of lines, each with a ``kind``: ``run`` (first), then one ``attempt`` for each
 time a test was run, one ``browser`` for each thing that happened to a browser and one ``sample``
-for each other observation, in the order in which the controller heard of them, then ``end``. A
-killed run has no ``end``, and possibly half a last line; everything before it is whole. Readers
-skip kinds and fields that they do not know; SCHEMA grows when the meaning of a field changes.
-Sizes are bytes, durations seconds, moments seconds since the epoch.
+for each other observation, in the order in which the controller heard of them, one ``gate`` for
+each gate, then ``end``. A killed run has no ``end``, and possibly half a last line. Readers skip
+kinds and fields that they do not know; SCHEMA grows when the meaning of a field changes. Sizes
+are bytes, durations seconds, moments seconds since the epoch.
 """
 
 from __future__ import annotations
@@ -189,6 +189,23 @@ class Sample(msgspec.Struct, frozen=True, omit_defaults=True, tag="sample", tag_
     labels: dict[str, str] = {}
 
 
+class GateVerdict(msgspec.Struct, frozen=True, omit_defaults=True, tag="gate", tag_field="kind"):
+    """What a gate said of the run.
+
+    Attributes:
+        name: the gate's name, or itself.
+        state: ``pass``, ``fail`` or ``no data``.
+        value: in base units; None without data.
+    """
+
+    name: str
+    text: str
+    state: str
+    value: float | None = None
+    samples: int = 0
+    severity: str = "error"
+
+
 class End(msgspec.Struct, frozen=True, omit_defaults=True, tag="end", tag_field="kind"):
     """How the run ended: the last line of a record.
 
@@ -202,11 +219,11 @@ class End(msgspec.Struct, frozen=True, omit_defaults=True, tag="end", tag_field=
     export_failures: dict[str, int] = {}
 
 
-Line = Run | Attempt | BrowserEvent | Sample | End
+Line = Run | Attempt | BrowserEvent | Sample | GateVerdict | End
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Line)
-_KINDS = {"run", "attempt", "browser", "sample", "end"}
+_KINDS = {"run", "attempt", "browser", "sample", "gate", "end"}
 
 
 def encode(line: Line) -> bytes:

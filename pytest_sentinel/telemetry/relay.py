@@ -10,7 +10,15 @@ from typing import Any, Protocol
 
 import msgspec
 
-from pytest_sentinel.telemetry.record import Attempt, BrowserEvent, Crash, Leftover, Memory
+from pytest_sentinel.telemetry.record import (
+    Attempt,
+    BrowserEvent,
+    Crash,
+    Leftover,
+    Memory,
+    PageFigures,
+)
+from pytest_sentinel.telemetry.scrub import scrub
 
 
 class _Reading(Protocol):
@@ -72,8 +80,12 @@ def pack(
     death: _Death | None,
     leaks: Iterable[_Leftover] = (),
     launch_failed: bool = False,
+    *,
+    engine: str = "",
+    page: PageFigures | None = None,
+    fault: str = "product",
 ) -> dict[str, Any]:
-    """Return the facts of one attempt as plain types."""
+    """Return the facts of one attempt as plain types, without secrets."""
     names = list(browsers)
     memory = {
         name: Memory(_pss(window.start), _pss(window.peak), _pss(window.end))
@@ -83,7 +95,8 @@ def pack(
     crash = None
     if death is not None:
         last = next((memory[name].end for name in names if name in memory), None)
-        crash = Crash(str(death), death.kind, death.ended, last, death.tail)
+        tail = tuple(map(scrub, death.tail))
+        crash = Crash(scrub(str(death)), death.kind, death.ended, last, tail)
     packed: dict[str, Any] = {
         "attempt": attempt,
         "started": started,
@@ -92,9 +105,17 @@ def pack(
         "memory": msgspec.to_builtins(memory),
         "crash": msgspec.to_builtins(crash),
         "launch_failed": launch_failed,
+        "engine": engine,
+        "page": msgspec.to_builtins(page),
+        "fault": fault,
         "events": pack_happenings(happenings),
         "leaks": [
-            {"kind": leak.kind, "what": leak.what, "where": leak.where, "closed": leak.closed}
+            {
+                "kind": leak.kind,
+                "what": scrub(leak.what),
+                "where": leak.where,
+                "closed": leak.closed,
+            }
             for leak in leaks
         ],
     }
@@ -109,7 +130,7 @@ def pack_happenings(happenings: Iterable[_Happening]) -> list[dict[str, Any]]:
             "browser": h.browser,
             "slot": h.slot,
             "at": h.at,
-            "detail": str(h.detail),
+            "detail": scrub(str(h.detail)),
             "seconds": h.seconds,
         }
         for h in happenings
@@ -139,6 +160,8 @@ def unpack_attempt(
         memory=msgspec.convert(packed["memory"], dict[str, Memory]),
         crash=msgspec.convert(packed["crash"], Crash | None),
         leaks=msgspec.convert(packed["leaks"], tuple[Leftover, ...]),
+        engine=packed["engine"],
+        page=msgspec.convert(packed["page"], PageFigures | None),
     )
 
 

@@ -82,9 +82,14 @@ class Value:
 
 @dataclass(slots=True)
 class Samples:
-    """Observations by metric."""
+    """Observations by metric.
+
+    Attributes:
+        only: the metrics that anybody will ask about; None means all.
+    """
 
     values: dict[str, list[Value]] = field(default_factory=dict)
+    only: frozenset[str] | None = None
     _suite: str = ""
     _branch: str = ""
     _started: float = 0.0
@@ -100,6 +105,8 @@ class Samples:
             KeyError: bug: there is no such metric.
         """
         known = MEASURED[metric].labels
+        if self.only is not None and metric not in self.only:
+            return
         kept = {name: text for name, text in (labels or {}).items() if name in known}
         self.values.setdefault(metric, []).append(Value(value, kept, at))
 
@@ -116,7 +123,7 @@ class Samples:
         elif isinstance(line, Sample):
             if line.metric in MEASURED:
                 self.take(line.metric, line.value, {**self._labels(), **line.labels}, line.at)
-        else:
+        elif isinstance(line, End):
             self._add_end(line)
 
     def settle(self) -> None:

@@ -1,0 +1,83 @@
+"""`sentinel gate`: hold the records of finished runs to thresholds, and exit by the verdict."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from pytest_sentinel import gatereport
+from pytest_sentinel.errors import GateError
+from pytest_sentinel.gates import PRESETS, evaluate, exit_status
+from pytest_sentinel.gating import read_gates, take_coverage
+from pytest_sentinel.telemetry.journal import read_record
+from pytest_sentinel.telemetry.samples import MEASURED, from_lines
+
+_LATEST = Path(".sentinel/runs/latest")
+
+
+def _explain(context: click.Context, _: click.Parameter, asked: bool) -> None:
+    if not asked:
+        return
+    for name, measured in MEASURED.items():
+        unit = f", {measured.unit}" if measured.unit else ""
+        click.echo(f"{name:<20} {measured.shape}{unit}: {measured.help}")
+    context.exit()
+
+
+@click.command(
+    epilog="Example: sentinel gate -g 'browser_tests: p(95) < 2s' -g 'leaks: count == 0'"
+)
+@click.argument("records", metavar="[RECORD]...", nargs=-1, type=click.Path(path_type=Path))
+@click.option(
+    "--gate", "-g", "given", multiple=True, metavar="GATE",
+    help="A gate, or a file of gates; may be repeated.",
+)  # fmt: skip
+@click.option("--preset", type=click.Choice(list(PRESETS)), help="Gates that come along.")
+@click.option(
+    "--coverage", type=click.Path(path_type=Path), metavar="FILE",
+    help="What gates on coverage look at: coverage.json or coverage.xml.",
+)  # fmt: skip
+@click.option(
+    "--format", "form", type=click.Choice(list(gatereport.FORMATS)), default="table",
+    show_default=True, help="How to say it.",
+)  # fmt: skip
+@click.option(
+    "--output", "-o", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+    help="Write it to a file; the table is printed all the same.",
+)  # fmt: skip
+@click.option(
+    "--metrics", is_flag=True, is_eager=True, expose_value=False, callback=_explain,
+    help="List what gates can ask about, and exit.",
+)  # fmt: skip
+def gate(
+    *,
+    records: tuple[Path, ...],
+    given: tuple[str, ...],
+    preset: str | None,
+    coverage: Path | None,
+    form: str,
+    output: Path | None,
+) -> None:
+    """Hold the runs in RECORD (files or directories) to gates, all of them as one.
+
+    Without RECORD it is the last run of this directory. The exit status is 0 when every gate
+    passes, 99 when one is broken, 98 when one has no data, and 2 when a gate makes no sense.
+    """
+    here = Path.cwd()
+    try:
+        wanted = [read_gates(text, here) for text in ([preset] if preset else []) + list(given)]
+        gates = [gate for some in wanted for gate in some]
+        if not gates:
+            raise click.UsageError("name a gate with --gate, or a --preset")
+        samples = from_lines(line for path in records or (_LATEST,) for line in read_record(path))
+        take_coverage(samples, coverage)
+    except (GateError, OSError, ValueError) as error:
+        raise click.UsageError(str(error)) from None
+    verdicts = evaluate(gates, samples)
+    if output is not None:
+        output.write_text(gatereport.FORMATS[form](verdicts))
+        form = "table"
+    click.echo(gatereport.FORMATS[form](verdicts), nl=False)
+    sys.exit(exit_status(verdicts))

@@ -1,0 +1,125 @@
+"""What the controller makes of its run besides the record: metrics, and verdicts of gates.
+
+It is fed the record's lines. Exporters need prometheus-client; without it a run that asks for
+nothing has no ``metrics.om``, and one that asks for more is refused before it begins.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from pytest_sentinel.errors import GateError
+from pytest_sentinel.gates import Verdict, evaluate, exit_status
+from pytest_sentinel.gating import lines_of, read_gates, take_coverage
+from pytest_sentinel.settings import Settings
+from pytest_sentinel.telemetry.record import End, GateVerdict, Line, Run
+from pytest_sentinel.telemetry.samples import Samples
+
+if TYPE_CHECKING:
+    from pytest_sentinel.telemetry.export import Exporter
+
+# What is promised, so that panels and alerts draw the same lines.
+TARGETS: Final = {
+    "acquire_wait_p95_seconds": 0.2,
+    "error_ratio": 0.001,
+    "utilisation_ratio": 0.8,
+    "uptime_ratio": 0.999,
+}
+
+
+class Measuring:
+    """The metrics and gates of one run.
+
+    Args:
+        directory: where pytest was started; names of files are relative to it.
+        complain: called with a sentence for each transport that fails.
+
+    Raises:
+        pytest.UsageError: a gate makes no sense, or something that is asked for is not installed.
+    """
+
+    def __init__(
+        self, settings: Settings, directory: Path, complain: Callable[[str], None]
+    ) -> None:
+        self._settings = settings
+        self._directory = directory
+        self._complain = complain
+        self._exporter: Exporter | None = None
+        self.verdicts: list[Verdict] = []
+        asked = (settings.metrics, settings.push, settings.textfile)
+        self._can_export = importlib.util.find_spec("prometheus_client") is not None
+        if any(asked) and not self._can_export:
+            raise pytest.UsageError(
+                "--sentinel-metrics, -push and -textfile need prometheus-client:"
+                " pip install 'pytest-sentinel[metrics]'"
+            )
+        try:
+            self.gates = read_gates(settings.gates, directory) if settings.gates else ()
+        except GateError as error:
+            raise pytest.UsageError(f"--sentinel-gates: {error}") from None
+        self._samples = Samples(only=frozenset(gate.metric for gate in self.gates))
+
+    def begin(self, run: Run, directory: Path | None) -> str:
+        """Open what the metrics go to; return the address of the live port, if there is one."""
+        settings = self._settings
+        asked = (directory, settings.metrics, settings.push, settings.textfile)
+        if not self._can_export or not any(asked):
+            return ""
+        from pytest_sentinel.telemetry.export import Exporter, Wanted
+        from pytest_sentinel.telemetry.measures import Measures
+
+        textfile = self._directory / settings.textfile if settings.textfile else None
+        wanted = Wanted(
+            directory=directory,
+            port=settings.metrics,
+            linger=settings.metrics_linger or 0.0,
+            push=settings.push,
+            textfile=textfile,
+            grouping=(("suite", run.suite), ("branch_class", run.branch_class)),
+        )
+        measures = Measures(settings.worker_memory, TARGETS)
+        self._exporter = Exporter(measures, wanted, self._complain)
+        self._exporter.start()
+        return self._exporter.address
+
+    def add(self, line: Line) -> None:
+        """Take one line of the record."""
+        if self.gates:
+            self._samples.add(line)
+        if self._exporter is not None:
+            self._exporter.add(line)
+
+    def judge(self, end: End) -> Iterator[GateVerdict]:
+        """Yield what each gate says of a run that ends so, as lines of the record."""
+        if not self.gates:
+            return
+        self._samples.add(end)
+        self._samples.settle()
+        path = self._settings.coverage_file
+        try:
+            take_coverage(self._samples, self._directory / path if path else None)
+        except GateError as error:
+            self._complain(str(error))
+        self.verdicts = evaluate(self.gates, self._samples)
+        yield from lines_of(self.verdicts)
+
+    def exit_status(self) -> int:
+        """Return what the gates make of a run that went well."""
+        return exit_status(self.verdicts)
+
+    def finish(self) -> dict[str, int]:
+        """Send everything off; return how often which transport failed."""
+        return self._exporter.finish() if self._exporter is not None else {}
+
+    def close(self) -> None:
+        """Wait for a last scrape, if somebody may come, and close."""
+        if self._exporter is not None:
+            try:
+                self._exporter.linger()
+            finally:
+                self._exporter.close()
