@@ -92,6 +92,7 @@ class Serving:
         for number in _SIGNALS:
             loop.add_signal_handler(number, self._signalled, number)
         began = time.monotonic()
+        cut = 0
         try:
             # Probes are answered while the pool warms up; clients wait in the socket's queue.
             await self._control_port.start(control)
@@ -105,8 +106,9 @@ class Serving:
                     seconds=round(time.monotonic() - began, 3),
                 )
                 await self._told.wait()
+                before = self._revoked()
                 await self._drain()
-            cut = len(self._pool.statistics().leases)
+                cut = len(self._pool.statistics().leases) + self._revoked() - before
         finally:
             await self._lease_port.close()
             await self._pool.aclose()
@@ -146,6 +148,10 @@ class Serving:
                 pending.cancel()
                 with suppress(asyncio.CancelledError):
                     await pending
+
+    def _revoked(self) -> int:
+        """Return how many leases have been ended by the service so far."""
+        return self._pool.statistics().counters.get("ends_total", {}).get("revoked", 0)
 
     def _signalled(self, number: int) -> None:
         self._say("service.signalled", signal=signal.Signals(number).name)

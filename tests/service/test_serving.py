@@ -180,6 +180,18 @@ def test_a_second_signal_stops_at_once(tmp_path: Path, playwright: Playwright) -
         assert "the service stops" in str(caught.value)
 
 
+def test_a_drain_has_an_end(tmp_path: Path, playwright: Playwright) -> None:
+    """A lease that outlasts the time is cut off, with the reason, and the exit code tells."""
+    with service(tmp_path, "--drain-timeout", "500 ms") as found:
+        browser = playwright.chromium.connect(f"{found.ws}/chromium")
+        page = browser.new_page()
+        found.process.send_signal(signal.SIGTERM)
+        assert found.process.wait(20 * slack()) == 1
+        with pytest.raises(Error, match="the pool drains, and its"):
+            page.evaluate("1 + 1")
+    assert found.named("service.stopped")[0]["cut"] == 1
+
+
 def test_a_place_that_is_taken_is_a_usage_error(shared: Service) -> None:
     """It names the option and the place."""
     ran = subprocess.run(
