@@ -160,7 +160,7 @@ def fault_of(call: pytest.CallInfo[None]) -> str:
         return "harness"
     meant = isinstance(error, SentinelError | SentinelFailure | SentinelFailures | Warning)
     by_pytest = type(error).__module__.partition(".")[0] in ("_pytest", "pytest")
-    ours = _PACKAGE in call.excinfo.traceback[-1].path.parents if not meant else False
+    ours = not meant and _PACKAGE in Path(call.excinfo.traceback[-1].path).parents
     return "harness" if ours and not by_pytest else "product"
 
 
