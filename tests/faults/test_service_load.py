@@ -1,0 +1,122 @@
+"""A service under load: nobody is turned away, and it does not grow.
+
+With ``SERVICE_LEASES=3000`` for a long run: it renews a browser every few leases.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+from playwright.async_api import async_playwright
+
+from loadtests.leases import Load, run
+from pytest_sentinel.memory.processes import read_memory, tree
+from pytest_sentinel.units import MIB
+from tests.runs import slack, wait_until
+from tests.service.serving import Service, service
+
+pytestmark = pytest.mark.browser
+
+LEASES = int(os.environ.get("SERVICE_LEASES", "200"))
+WARM_UP = 50
+
+
+@dataclass
+class Size:
+    """What a service takes when nobody uses it."""
+
+    browsers: int
+    processes: int
+    descriptors: int
+    contexts: int
+    directories: int
+    own: int
+    total: int
+
+
+def measure(running: Service) -> Size:
+    """Wait until a service rests, and measure it."""
+    wait_until(lambda: rests(running), 30 * slack(), "a service at rest")
+    status = running.get("/status")[1]["pool"]
+    pid = running.process.pid
+    own, total = read_memory([pid]), read_memory(tree(pid))
+    assert own is not None
+    assert total is not None
+    return Size(
+        browsers=len(status["browsers"]),
+        # Chromium keeps a renderer or two in reserve as it likes.
+        processes=len([p for p in tree(pid) if not is_renderer(p)]),
+        descriptors=psutil.Process(pid).num_fds(),
+        contexts=asyncio.run(contexts(running)),
+        directories=len(list(running.temporary.glob("sentinel-pool-*/browser-*"))),
+        own=own.pss,
+        total=total.pss,
+    )
+
+
+def rests(running: Service) -> bool:
+    """Tell whether no lease is held and no browser comes or goes."""
+    pool = running.get("/status")[1]["pool"]
+    slots, browsers = pool["slots"], pool["browsers"]
+    states = {browser["state"] for browser in browsers}
+    busy = slots["leased"] + slots["granted"] + slots["cleaning"] + slots["starting"]
+    return not busy and states <= {"ready"}
+
+
+def is_renderer(pid: int) -> bool:
+    """Tell whether a process is one of those that show pages."""
+    try:
+        return b"--type=renderer" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return True
+
+
+async def contexts(running: Service) -> int:
+    """Return how many contexts a browser has, seen by a client that has none."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.connect(f"{running.ws}/chromium")
+        session = await browser.new_browser_cdp_session()
+        found = await session.send("Target.getBrowserContexts")
+        await browser.close()
+        return len(found["browserContextIds"])
+
+
+def serve_load(tmp_path: Path, maximum: int, recycle_after: int) -> None:
+    """Run the load on a service with browsers that are renewed all the time."""
+    options = ("--max", str(maximum), "--recycle-after", str(recycle_after))
+    with service(tmp_path, *options, "--contexts-per-browser", "4") as running:
+        load = Load()
+        address = f"{running.ws}/chromium"
+        asyncio.run(run(address, clients=16, leases=WARM_UP, load=load))
+        before = measure(running)
+        asyncio.run(run(address, clients=16, leases=LEASES - WARM_UP, load=load))
+        after = measure(running)
+        recycled = running.get("/status")[1]["pool"]["counters"]["retirements_total"]["tests"]
+        sys.stderr.write(f"{load.summary()}, {recycled} renewals\n{before}\n{after}\n")
+        assert load.failures == []
+        assert len(load.waits) == LEASES
+        assert recycled >= LEASES // recycle_after // 4
+        assert after.browsers <= maximum
+        assert after.processes <= before.processes * maximum // before.browsers
+        assert after.descriptors <= before.descriptors + 4 * (after.browsers - before.browsers)
+        assert after.contexts == before.contexts == 0
+        assert after.directories == after.browsers
+        assert after.own - before.own < 6 * MIB
+        assert after.total / after.browsers < 1.25 * before.total / before.browsers
+        assert not running.named("browser.crashed")
+
+
+def test_two_hundred_short_leases_from_sixteen_clients(tmp_path: Path) -> None:
+    """No lease fails, and between lease 50 and 200 the service does not grow."""
+    serve_load(tmp_path, maximum=2, recycle_after=20)
+
+
+def test_a_pool_of_one_renews_its_browser_without_turning_anybody_away(tmp_path: Path) -> None:
+    """Its only browser is followed by another before it goes, every few leases."""
+    serve_load(tmp_path, maximum=1, recycle_after=10)
