@@ -14,7 +14,7 @@ from typing import Final, Literal
 from pytest_sentinel.units import MIB
 
 Kind = Literal["counter", "gauge", "histogram", "info"]
-Source = Literal["run", "last", "service"]
+Source = Literal["run", "last", "service", "load"]
 
 OTHER: Final = "other"
 
@@ -64,6 +64,8 @@ DOMAINS: Final[Mapping[str, tuple[str, ...] | int]] = {
     "kind": ("used", "budget"),
     "cause": 24,
     "status": 16,
+    "task": 40,
+    "verdict": ("ok", "failed"),
 }
 
 
@@ -76,7 +78,8 @@ class Series:
         help: what it counts or measures, in a sentence.
         labels: names in DOMAINS.
         buckets: upper bounds of a histogram.
-        source: who exposes it: a ``run``, the ``last`` run of a suite (pushed), the ``service``.
+        source: who exposes it: a ``run``, the ``last`` run of a suite (pushed), the ``service``, or
+            ``load`` (Locust).
     """
 
     name: str
@@ -209,6 +212,10 @@ CATALOGUE: Final[tuple[Series, ...]] = (
     _histogram("acquire_wait_seconds", "From the request to the lease", WAITS, source="service"),
     _histogram("lease_seconds", "How long leases were held", LEASES, source="service"),
     _counter("log_lines_dropped", "Events that nobody read", source="service"),
+    # Load
+    _gauge("load_users", "Users that are simulated now", source="load"),
+    _counter("load_requests", "Requests and scenarios that ended", "task", "verdict", source="load"),
+    _histogram("load_request_duration_seconds", "How long requests and scenarios took", WAITS, "task", source="load"),
 )
 # fmt: on
 

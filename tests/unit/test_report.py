@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pytest_sentinel.gates import Verdict, evaluate, parse_all
 from pytest_sentinel.report import Row, closing_section, one_line
 from pytest_sentinel.telemetry.digest import Digest
 from pytest_sentinel.telemetry.record import Attempt, BrowserEvent, Crash, Leftover, Line, Memory
+from pytest_sentinel.telemetry.samples import Samples
 from pytest_sentinel.units import MIB
 
 
@@ -195,3 +197,39 @@ def test_a_run_without_browsers_speaks_of_none() -> None:
     """When only leaks are to be told, no line counts browsers."""
     folded = digest(Attempt("a", "passed", leaks=(Leftover("thread", "'poller'", "a.py:1"),)))
     assert section(folded, top=0) == [Row("leaked     thread opened at a.py:1", "bad")]
+
+
+def verdicts(gates: str) -> list[Verdict]:
+    """What gates say of a run with one leak in one test."""
+    samples = Samples()
+    samples.take("leaks", 1.0)
+    return evaluate(parse_all(gates), samples)
+
+
+def test_gates_that_do_not_pass_come_first() -> None:
+    """Each broken one with its numbers, each without data; the others as a number."""
+    found = verdicts("leaks: count == 0\nuptime: rate > 99%\nleaks: count < 5")
+    rows = list(closing_section(digest(), worker_limit=1, top=0, record="", verdicts=found))
+
+    assert rows[:3] == [
+        Row("gate       FAIL      leaks: count == 0: 1 of 1 sample", "bad"),
+        Row("gate       no data   uptime: rate > 99%: nothing was measured", "bad"),
+        Row("gates      1 of 3 pass", "good"),
+    ]
+    quiet = one_line(digest(), found)
+    assert quiet is not None
+    assert quiet.text == (
+        "sentinel: gate leaks: count == 0: fail, gate uptime: rate > 99%: no data"
+    )
+    assert one_line(digest(), verdicts("leaks: count < 5")) is None
+
+
+def test_whose_fault_failures_were_is_told_when_not_all_are_the_products() -> None:
+    """A run that only the product failed needs no such line."""
+    product = Attempt("a", "failed", failure="product")
+    lost = Attempt("b", "error", failure="harness")
+
+    assert not any(row.text.startswith("failures") for row in section(digest(product)))
+    assert Row("failures   1 product, 0 infrastructure, 1 harness", "bad") in section(
+        digest(product, lost)
+    )

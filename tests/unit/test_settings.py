@@ -29,6 +29,15 @@ DEFAULTS = {
     "worker_memory": 512 * MIB,
     "workers_by_memory": False,
     "record": ".sentinel",
+    "suite": "auto",
+    "branch_class": "auto",
+    "page_metrics": "on",
+    "gates": None,
+    "coverage_file": None,
+    "metrics": None,
+    "metrics_linger": 15.0,
+    "push": None,
+    "textfile": None,
     "top": 3,
 }
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_sentinel.telemetry.record import Attempt, BrowserEvent, Crash, Leftover, Memory
+from pytest_sentinel.telemetry.record import (
+    Attempt,
+    BrowserEvent,
+    Crash,
+    Leftover,
+    Memory,
+    PageFigures,
+    Visit,
+)
 from pytest_sentinel.telemetry.relay import (
     pack,
     pack_happenings,
@@ -154,3 +162,25 @@ def test_happenings_arrive_under_the_workers_name() -> None:
         BrowserEvent("launched", "gw1/browser-1", 1, 1000.5, "gw1", "start", 0.25),
         BrowserEvent("crashed", "gw1/browser-1", 1, 1000.5, "gw1", "it died", None),
     ]
+
+
+def test_pages_engine_and_fault_travel_along() -> None:
+    """What the pages of a test did, in which browser, and whose fault a failure was."""
+    page = PageFigures(console={"error": 1}, visits=(Visit("http://shop/", lcp=0.5),))
+    facts = pack(1, 0.0, 1.0, {}, [], [], None, engine="webkit", page=page, fault="harness")
+
+    assert is_plain(facts)
+    assert facts["fault"] == "harness"
+    assert (unpacked(facts).engine, unpacked(facts).page) == ("webkit", page)
+    assert unpacked(packed()).page is None
+
+
+def test_secrets_do_not_travel() -> None:
+    """What browsers wrote before they died, and causes of failures, are scrubbed."""
+    death = Death(tail=("GET http://shop/?token=abc",))
+    happening = Happening("launch-failed", detail="http://anna:pw@proxy refused")
+
+    assert unpacked(pack(1, 0.0, 1.0, {}, [], [], death)).crash == Crash(
+        "the browser died (SIGKILL)", "crashed", "SIGKILL", None, ("GET http://shop/?token=[hidden]",)
+    )
+    assert pack_happenings([happening])[0]["detail"] == "http://[hidden]@proxy refused"

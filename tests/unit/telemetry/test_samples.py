@@ -9,6 +9,7 @@ from pytest_sentinel.telemetry.record import (
     BrowserEvent,
     Crash,
     End,
+    GateVerdict,
     Leftover,
     Line,
     Memory,
@@ -162,6 +163,15 @@ def test_launches_samples_and_the_end_are_observed() -> None:
     assert found["uptime"][0].labels == {"target": "service"}
     assert numbers("run_duration", *lines) == [60.0]
     assert "from_the_future" not in found
+
+
+def test_only_what_is_asked_for_is_kept() -> None:
+    """A run with gates on leaks keeps no durations."""
+    samples = Samples(only=frozenset({"leaks"}))
+    samples.add(attempt())
+    samples.add(GateVerdict("a", "a", "pass"))
+
+    assert list(samples.values) == ["leaks"]
 
 
 def test_an_unknown_metric_is_a_bug() -> None:

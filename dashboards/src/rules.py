@@ -1,0 +1,140 @@
+"""Write rules, their tests and the runbooks from the table: ``python -m dashboards.src.rules``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dashboards.src.alerts import ALERTS, PROJECT, RECORDING, Alert, Case
+
+ROOT = Path(__file__).parents[2]
+HEAD = "# Written by `python -m dashboards.src.rules` from dashboards/src/alerts.py.\n"
+
+
+def annotations(alert: Alert) -> dict[str, str]:
+    """Return what an alert says, and where to go on."""
+    return {
+        "summary": alert.summary,
+        "description": alert.meaning,
+        "runbook_url": f"{PROJECT}/docs/runbooks/{alert.name}.md",
+        "dashboard_url": f"/d/sentinel-{alert.board}",
+    }
+
+
+def alert_rules() -> str:
+    """Return the file of alert rules."""
+    rules = [
+        {
+            "alert": alert.name,
+            "expr": alert.expr,
+            **({} if alert.lasts == "0s" else {"for": alert.lasts}),
+            "labels": {"severity": alert.severity},
+            "annotations": annotations(alert),
+        }
+        for alert in ALERTS
+    ]
+    return _dump({"groups": [{"name": "sentinel", "rules": rules}]})
+
+
+def recording_rules() -> str:
+    """Return the file of recording rules."""
+    rules = [{"record": name, "expr": expr} for name, expr in RECORDING]
+    return _dump({"groups": [{"name": "sentinel-recording", "rules": rules}]})
+
+
+def rule_tests() -> str:
+    """Return promtool's tests: each case of each alert."""
+    return _dump(
+        {
+            "rule_files": ["../rules/recording.yml", "../alerts/sentinel.yml"],
+            "evaluation_interval": "15s",
+            "tests": [_test(alert, case) for alert in ALERTS for case in alert.cases],
+        }
+    )
+
+
+def _test(alert: Alert, case: Case) -> dict[str, Any]:
+    wanted: list[dict[str, Any]] = []
+    if case.labels is not None:
+        wanted.append(
+            {
+                "exp_labels": {"severity": alert.severity, **case.labels},
+                "exp_annotations": annotations(alert),
+            }
+        )
+    return {
+        "name": f"{alert.name} {'fires' if wanted else 'does not fire'}",
+        "interval": case.step,
+        "input_series": [{"series": name, "values": values} for name, values in case.series],
+        "alert_rule_test": [{"eval_time": case.at, "alertname": alert.name, "exp_alerts": wanted}],
+    }
+
+
+def runbook(alert: Alert) -> str:
+    """Return the page for whoever is woken by an alert."""
+    checks = "\n".join(
+        f"{number}. {question}\n\n   ```sh\n   {command}\n   ```"
+        for number, (question, command) in enumerate(alert.checks, start=1)
+    )
+    lasts = "at once" if alert.lasts == "0s" else f"after {alert.lasts}"
+    return f"""# {alert.name}
+
+{alert.summary}
+
+| severity | fires | board |
+|---|---|---|
+| {alert.severity} | {lasts} | `sentinel-{alert.board}` |
+
+## Meaning
+
+{alert.meaning}
+
+```promql
+{alert.expr}
+```
+
+## Impact
+
+{alert.impact}
+
+## First three checks
+
+{checks}
+
+## Mitigation
+
+{alert.mitigation}
+
+## Silence
+
+```sh
+amtool silence add alertname={alert.name} --duration=2h --comment='why, and who'
+```
+
+## What fires it on purpose
+
+`dashboards/tests/alerts_test.yml`, the cases `{alert.name} fires` and `{alert.name} does not fire`;
+run them with `promtool test rules dashboards/tests/alerts_test.yml`.
+"""
+
+
+def _dump(content: dict[str, Any]) -> str:
+    return HEAD + yaml.safe_dump(content, sort_keys=False, width=10_000, allow_unicode=True)
+
+
+def files() -> dict[Path, str]:
+    """Return every file that is written, with its content."""
+    board = ROOT / "dashboards"
+    return {
+        board / "alerts" / "sentinel.yml": alert_rules(),
+        board / "rules" / "recording.yml": recording_rules(),
+        board / "tests" / "alerts_test.yml": rule_tests(),
+        **{ROOT / "docs" / "runbooks" / f"{alert.name}.md": runbook(alert) for alert in ALERTS},
+    }
+
+
+if __name__ == "__main__":
+    for path, content in files().items():
+        path.write_text(content)
