@@ -45,6 +45,7 @@ class Setup(_Message, tag="setup", frozen=True):
     token: str | None = None
     artifacts: str = "sentinel-load"
     headed: bool = False
+    launch_args: tuple[str, ...] = ()
 
 
 class Run(_Message, tag="run", frozen=True):

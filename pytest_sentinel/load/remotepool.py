@@ -1,0 +1,136 @@
+"""Seats on a pool elsewhere: one connection is one lease, from the first byte to the last.
+
+Whoever holds the connection holds the browser; it is closed, and nothing else is given back. The
+service sees to its browsers, and its refusals come in its own words.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from playwright.async_api import Error
+
+from pytest_sentinel.addresses import Address, parse_services
+from pytest_sentinel.errors import PoolUnavailable
+from pytest_sentinel.load.nodedriver import NodeDriver
+from pytest_sentinel.pool.remote import in_order, look
+
+_CONNECT_SLACK: Final = 10.0
+_CLOSED_WITHIN: Final = 5.0
+
+
+class RemoteSeat:
+    """A browser that a service leased to one iteration.
+
+    Attributes:
+        lost: resolves with a sentence when the lease is over.
+    """
+
+    def __init__(self, browser: Any) -> None:
+        self.browser = browser
+        self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._closing: asyncio.Task[None] | None = None
+        browser.on("disconnected", lambda _: self._end("the lease ended, or its browser died"))
+
+    def condemn(self, why: str) -> None:
+        """Give the lease up: the service disposes of what is left."""
+        self._end(why)
+        self._closing = asyncio.create_task(self.close())
+
+    async def close(self) -> None:
+        """End the connection, and with it the lease."""
+        with suppress(Error, TimeoutError):
+            await asyncio.wait_for(self.browser.close(), _CLOSED_WITHIN)
+
+    def _end(self, why: str) -> None:
+        if not self.lost.done():
+            self.lost.set_result(why)
+
+
+class RemotePool:
+    """The services that a pool address names.
+
+    Args:
+        address: such as ``ws://host:9323``, or several with commas between.
+        driver: Playwright's, which connects.
+        owner: whose leases these are.
+        token: what the services want to see, if anything.
+    """
+
+    def __init__(self, address: str, driver: NodeDriver, owner: str, token: str | None) -> None:
+        self._services = parse_services(address)
+        self._owner = owner
+        self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        self._driver = driver
+        self.waiting = self.held = 0
+
+    @asynccontextmanager
+    async def seat(self, engine: str, wait: float) -> AsyncIterator[RemoteSeat]:
+        """Hold a lease on an ``engine`` while the block runs; wait for one up to ``wait`` seconds.
+
+        Raises:
+            PoolUnavailable: no service gives one; has what each said.
+        """
+        self.waiting += 1
+        try:
+            seat = RemoteSeat(await self._connect(engine, wait))
+        finally:
+            self.waiting -= 1
+        self.held += 1
+        try:
+            yield seat
+        finally:
+            self.held -= 1
+            await asyncio.shield(seat.close())
+
+    async def _connect(self, engine: str, wait: float) -> Any:
+        tried: list[tuple[str, str]] = []
+        for address in await self._order():
+            place = f"ws://{address}"
+            query = urlencode({"owner": self._owner, "wait": f"{wait:g}s"})
+            playwright = await self._driver.playwright()
+            connecting = asyncio.ensure_future(
+                getattr(playwright, engine).connect(
+                    f"{place}/{engine}?{query}",
+                    headers=self._headers,
+                    timeout=(wait + _CONNECT_SLACK) * 1000,
+                )
+            )
+            try:
+                return await asyncio.shield(connecting)
+            except Error as error:
+                tried.append((place, _gist(error)))
+            except asyncio.CancelledError:
+                # It may have come through: what nobody waits for any more is given back.
+                connecting.add_done_callback(_give_back)
+                raise
+        raise PoolUnavailable(engine, tried)
+
+    async def _order(self) -> Sequence[Address]:
+        if len(self._services) == 1:
+            return self._services
+        looks = (asyncio.to_thread(look, address) for address in self._services)
+        standings = await asyncio.gather(*looks)
+        return [standing.address for standing in in_order(standings, self._owner)]
+
+
+_kept: set[asyncio.Task[None]] = set()
+
+
+def _give_back(connecting: asyncio.Future[Any]) -> None:
+    if connecting.cancelled() or connecting.exception() is not None:
+        return
+    task = asyncio.ensure_future(RemoteSeat(connecting.result()).close())
+    _kept.add(task)
+    task.add_done_callback(_kept.discard)
+
+
+def _gist(error: Error) -> str:
+    """Return the service's own words from Playwright's error, without its call log."""
+    words = str(error).partition("\nCall log:")[0].partition(" - <ws")[0]
+    _, found, ours = words.partition("sentinel: ")
+    return " ".join((ours if found else words).split())
