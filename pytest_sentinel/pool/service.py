@@ -263,6 +263,8 @@ class LeasePort:
         finally:
             spoke.cancel()
         if not client.spoke.is_set() and not any(end.done() for end in ends):
+            if server.meter.stream is Stream.ANSWER:
+                raise RequestRefused(502, "the browser server gives no answer", "Try again.")
             await self._part(server, "the client said nothing")
             return
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)

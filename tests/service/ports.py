@@ -103,6 +103,7 @@ class BrowserServer:
         self.answer = AGREED
         self.greeting = b""
         self.echo = True
+        self.mute = False
         self.writers: list[asyncio.StreamWriter] = []
         self.open = 0
         self.heard = bytearray()
@@ -119,6 +120,9 @@ class BrowserServer:
         self.writers.append(writer)
         try:
             self.heads.append(await reader.readuntil(b"\r\n\r\n"))
+            if self.mute:
+                await reader.read()
+                return
             writer.write(self.answer + self.greeting)
             while self.answer.startswith(b"HTTP/1.1 101") and (data := await reader.read(65536)):
                 self.heard += data

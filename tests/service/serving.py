@@ -5,6 +5,7 @@ Its events are read as they come. Leaving the block stops it and asserts that no
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import signal
@@ -25,6 +26,14 @@ import pytest
 from tests.runs import CACHE, slack, wait_until
 
 MARK = "SENTINEL_TEST_SERVICE"
+
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1
+
+
+def _die_with_us() -> None:
+    """Have the kernel stop the service when the process of the tests dies."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class Service:
@@ -52,6 +61,7 @@ class Service:
             stderr=self._errors,
             text=True,
             start_new_session=True,
+            preexec_fn=_die_with_us,
         )
         self._reading = threading.Thread(target=self._read, daemon=True)
         self._reading.start()

@@ -421,6 +421,20 @@ def test_a_browser_server_that_is_gone_is_a_refusal() -> None:
     run(scenario)
 
 
+def test_a_browser_server_that_says_nothing_is_a_refusal() -> None:
+    """A client does not wait for ever for one that is stopped, and is not blamed for it."""
+
+    async def scenario() -> None:
+        async with stage(first_word_within=0.2) as here:
+            here.server.mute = True
+            answer = await here.refusal()
+            assert answer.startswith("HTTP/1.1 502 ")
+            assert "the browser server gives no answer" in answer
+            await until(lambda: here.pool.ended == 1)
+
+    run(scenario)
+
+
 def test_a_browser_server_that_hangs_up_without_an_answer_is_a_refusal() -> None:
     """A client is not left with an empty reply."""
 
