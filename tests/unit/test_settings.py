@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 
+from pytest_sentinel.addresses import Address
 from pytest_sentinel.errors import SettingError
 from pytest_sentinel.settings import OPTIONS, Settings, build, parse_bool
 from pytest_sentinel.units import GIB, MIB
@@ -87,6 +88,13 @@ def test_the_good_value_of_each_option_is_good(option: object) -> None:
         ("leaks", " Warn ", "warn"),
         ("record", "off", None),
         ("top", "0", 0),
+        ("suite", " checkout ", "checkout"),
+        ("branch_class", "PR", "pr"),
+        ("page_metrics", "heap", "heap"),
+        ("metrics", "http://127.0.0.1:9400/", Address("127.0.0.1", 9400)),
+        ("metrics", "127.0.0.1", Address("127.0.0.1", 9325)),
+        ("metrics_linger", "off", None),
+        ("push", "https://gateway/base", "https://gateway/base"),
     ],
 )
 def test_good_values_are_taken(name: str, text: str, value: object) -> None:
@@ -112,6 +120,9 @@ def test_good_values_are_taken(name: str, text: str, value: object) -> None:
         ("record", "  ", "is empty"),
         ("leaks", "quietly", "is none of error, warn, off"),
         ("top", "", "is not a whole number"),
+        ("branch_class", "feature", "is none of auto, main, release, pr, local"),
+        ("metrics", "127.0.0.1:high", "has no port between 0 and 65535"),
+        ("push", "gateway:9091", "is no http:// or https:// address"),
     ],
 )
 def test_bad_values_are_refused_with_a_good_one(name: str, text: str, problem: str) -> None:

@@ -181,6 +181,10 @@ def test_secrets_do_not_travel() -> None:
     happening = Happening("launch-failed", detail="http://anna:pw@proxy refused")
 
     assert unpacked(pack(1, 0.0, 1.0, {}, [], [], death)).crash == Crash(
-        "the browser died (SIGKILL)", "crashed", "SIGKILL", None, ("GET http://shop/?token=[hidden]",)
+        "the browser died (SIGKILL)",
+        "crashed",
+        "SIGKILL",
+        None,
+        ("GET http://shop/?token=[hidden]",),
     )
     assert pack_happenings([happening])[0]["detail"] == "http://[hidden]@proxy refused"
