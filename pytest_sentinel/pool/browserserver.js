@@ -1,8 +1,9 @@
 // Holds one browser for a pool, serves it to Playwright clients, each isolated from the others,
 // and watches it: it is a client of its own server, so that a probe goes the way that clients go.
 //
-// Started as: node browserserver.js PLAYWRIGHT_PACKAGE ENGINE OPTIONS_AS_JSON [UPSTREAM]
-// With UPSTREAM, the address of another server, it launches nothing and only watches that one.
+// Started as: node browserserver.js PLAYWRIGHT_PACKAGE
+// Waits, with Playwright loaded, for the line {launch: {engine, options, upstream}} on standard
+// input. With an upstream, the address of another server, it only watches that one.
 //
 // Says on standard output, one JSON object a line: {endpoint, pid} when it serves, {error} when it
 // cannot, {ended} when the browser is gone. What the browser itself says goes to standard error.
@@ -11,14 +12,15 @@
 // browser goes too.
 'use strict';
 
-const [root, engine, options, upstream] = process.argv.slice(2);
-const browserType = require(root)[engine];
+const playwright = require(process.argv[2]);
 const say = (fact) => process.stdout.write(JSON.stringify(fact) + '\n');
 // A pool that was killed reads nothing any more; that must not stop what is being ended.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
 
+let browserType;
+let isChromium;
 let server; // none with an upstream
-let endpoint = upstream;
+let endpoint;
 let monitor; // promise of {browser, session}
 let opening = Promise.resolve(); // of a probe's context, until its id is known
 const probes = new Set(); // ids of contexts that probes have opened
@@ -36,7 +38,7 @@ async function watch() {
     monitor = undefined;
     if (!server) leave('disconnected');
   });
-  const session = engine === 'chromium' ? await browser.newBrowserCDPSession() : undefined;
+  const session = isChromium ? await browser.newBrowserCDPSession() : undefined;
   return { browser, session };
 }
 
@@ -93,7 +95,8 @@ const answers = {
 };
 
 async function answer(line) {
-  const { id, ask, ...rest } = JSON.parse(line);
+  const { launch, id, ask, ...rest } = JSON.parse(line);
+  if (launch) return begin(launch);
   try {
     say({ id, value: (await answers[ask](rest)) ?? null });
   } catch (error) {
@@ -101,17 +104,13 @@ async function answer(line) {
   }
 }
 
-require('readline').createInterface({ input: process.stdin }).on('line', answer);
-process.stdin.on('end', async () => {
-  over = true;
-  await server?.kill().catch(() => {});
-  process.exit(0);
-});
-
-async function begin() {
+async function serve({ engine, options, upstream }) {
   let pid = null;
+  browserType = playwright[engine];
+  isChromium = engine === 'chromium';
+  endpoint = upstream;
   if (!upstream) {
-    server = await browserType.launchServer(JSON.parse(options));
+    server = await browserType.launchServer(options);
     if (over) return server.kill();
     server.on('close', (code, signal) => leave(signal ?? `exit code ${code}`));
     const { stdout, stderr } = server.process();
@@ -123,8 +122,19 @@ async function begin() {
   say({ endpoint, pid });
 }
 
-begin().catch((error) => {
+async function begin(launch) {
+  try {
+    await serve(launch);
+  } catch (error) {
+    over = true;
+    say({ error: String(error.message || error) });
+    process.exit(1);
+  }
+}
+
+require('readline').createInterface({ input: process.stdin }).on('line', answer);
+process.stdin.on('end', async () => {
   over = true;
-  say({ error: String(error.message || error) });
-  process.exit(1);
+  await server?.kill().catch(() => {});
+  process.exit(0);
 });

@@ -11,7 +11,7 @@ import os
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -82,6 +82,8 @@ class Pool:
         self._timer: asyncio.TimerHandle | None = None
         self._is_quiet = asyncio.Event()
         self._was_subreaper = False
+        self._spare: BrowserServer | None = None
+        self._servers = 0
         self._house = Housekeeping(options, self._leases, self._shell, self)
 
     # Its life
@@ -160,6 +162,8 @@ class Pool:
             chore.cancel()
         while tasks := self._work | self._chores:
             await asyncio.wait(tasks)
+        if self._spare is not None:
+            await self._dismiss(self._spare)
         if self._timer is not None:
             self._timer.cancel()
         await asyncio.to_thread(self._reaper.close)
@@ -292,35 +296,66 @@ class Pool:
 
     async def _launch(self, action: Launch) -> None:
         assert self._recipe is not None, "bug: not started"
-        assert self._scratch is not None, "bug: not started"
         name, began = action.browser, self._now()
-        server = BrowserServer(name, action.engine, self._scratch.directory / name)
+        server = self._take_spare()
         kept = self._shell.kept[name] = Kept(server, self._shell.next_upstream(self._options))
         facts = {"browser": name, "engine": action.engine, "reason": action.reason.value}
         try:
             recipe = replace(self._recipe, upstream=kept.upstream)
-            await server.start(recipe, self._options.launch_timeout)
+            await server.start(name, action.engine, recipe, self._options.launch_timeout)
         except BrowserLaunchFailed as error:
-            self._adopt(kept)
+            self._adopt(server)
             self.tell("browser.failed", **facts, cause=error.cause, log=error.log)
             self.act(self._leases.launch_failed(name, self._now(), error.cause, error.log))
             return
-        self._adopt(kept)
+        self._adopt(server)
         seconds = self._now() - began
         pid = server.process.pid if server.process else None
         self.tell("browser.started", **facts, pid=pid, seconds=seconds)
         self.act(self._leases.launched(name, self._now()))
+        self._begin(self._keep_spare())
         server.ended.add_done_callback(
             lambda ended: None if ended.cancelled() else self.crashed(name, ended.result())
         )
 
-    def _adopt(self, kept: Kept) -> None:
+    def _take_spare(self) -> BrowserServer:
+        """Return a browser server that has not launched anything: the spare, or a new one."""
+        server, self._spare = self._spare, None
+        if server is not None and server.is_fresh():
+            return server
+        if server is not None:
+            self._begin(self._dismiss(server))
+        return self._new_server()
+
+    async def _keep_spare(self) -> None:
+        """Have a server loaded and waiting: half the time of the next launch is over then."""
+        assert self._recipe is not None, "bug: not started"
+        if self._spare is None and not self._leases.draining:
+            server = self._spare = self._new_server()
+            with suppress(BrowserLaunchFailed):
+                await server.boot(self._recipe)
+                self._adopt(server)
+
+    async def _dismiss(self, server: BrowserServer) -> None:
+        await self._finish(server, kill=True)
+        await server.sweep()
+
+    def _new_server(self) -> BrowserServer:
+        assert self._scratch is not None, "bug: not started"
+        self._servers += 1
+        return BrowserServer(self._scratch.directory / f"browser-{self._servers}")
+
+    def _adopt(self, server: BrowserServer) -> None:
         """Have the processes of a server ended when this process is killed."""
         assert self._scratch is not None, "bug: not started"
-        for process in (kept.server.browser, kept.server.process):
-            if process is not None:
-                self._scratch.note(process)
-                self._reaper.adopt(process, os.fspath(kept.server.directory))
+        for process in server.leaders():
+            self._scratch.note(process)
+            self._reaper.adopt(process, os.fspath(server.directory))
+
+    async def _finish(self, server: BrowserServer, *, kill: bool) -> None:
+        await server.end(kill=kill, within=self._options.close_timeout)
+        for process in server.leaders():
+            self._reaper.release(process)
 
     def crashed(self, name: str, cause: str) -> None:
         kept = self._shell.kept[name]
@@ -332,14 +367,12 @@ class Pool:
     async def _end(self, action: End) -> None:
         began = self._now()
         kept = self._shell.kept[action.browser]
-        await kept.server.end(kill=action.kill, within=self._options.close_timeout)
-        for process in (kept.server.browser, kept.server.process):
-            if process is not None:
-                self._reaper.release(process)
+        await self._finish(kept.server, kill=action.kill)
         del self._shell.kept[action.browser]
         seconds = self._now() - began
         self.tell("browser.ended", browser=action.browser, why=action.why, seconds=seconds)
         self.act(self._leases.gone(action.browser, self._now()))
+        await kept.server.sweep()
 
     # Its tasks and its clock
 

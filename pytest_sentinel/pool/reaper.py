@@ -31,6 +31,8 @@ class Reaper:
 
     def adopt(self, process: ProcessId, directory: str | None) -> None:
         """Have ``process``, its group and its profile directory ended when this process dies."""
+        if process in self._owned:
+            return
         # The script keeps its list in words; a directory with a space in it is left to the system.
         kept = directory if directory and not set(directory) & set(" \t\n") else "-"
         self._owned[process] = kept

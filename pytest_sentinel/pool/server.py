@@ -69,9 +69,8 @@ class BrowserServer:
         ended: resolves with the cause when the browser has ended by itself.
     """
 
-    def __init__(self, name: str, engine: str, directory: Path) -> None:
-        self.name = name
-        self.engine = engine
+    def __init__(self, directory: Path) -> None:
+        self.name = self.engine = ""
         self.directory = directory
         self.endpoint: Endpoint | None = None
         self.process: ProcessId | None = None
@@ -88,17 +87,14 @@ class BrowserServer:
 
     # Its beginning
 
-    async def start(self, recipe: Recipe, within: float) -> None:
-        """Start it, and return when it serves.
+    async def boot(self, recipe: Recipe) -> None:
+        """Start its program, which loads Playwright meanwhile and waits for what to launch.
 
         Raises:
-            BrowserLaunchFailed: it did not ``within`` so many seconds, or could not.
+            BrowserLaunchFailed: there is no such program.
         """
         self.directory.mkdir(mode=0o700, parents=True)
-        command = [str(recipe.node), str(_SCRIPT), str(recipe.package), self.engine]
-        command.append(json.dumps(dict(recipe.launch)))
-        if recipe.upstream is not None:
-            command.append(recipe.upstream)
+        command = [str(recipe.node), str(_SCRIPT), str(recipe.package)]
         try:
             # A session of its own: Ctrl-C in a terminal ends the service, which ends this in order.
             self._popen = await asyncio.create_subprocess_exec(
@@ -111,12 +107,26 @@ class BrowserServer:
                 limit=_LINE_LIMIT,
             )
         except OSError as error:
-            raise BrowserLaunchFailed(self.engine, str(error)) from error
+            raise BrowserLaunchFailed("a browser server", str(error)) from error
         self.process = identify(self._popen.pid)
         self._readers = [
             asyncio.create_task(self._read_facts(self._popen)),
             asyncio.create_task(self._read_output(self._popen)),
         ]
+
+    async def start(self, name: str, engine: str, recipe: Recipe, within: float) -> None:
+        """Launch an ``engine``, and return when it serves.
+
+        Raises:
+            BrowserLaunchFailed: it did not ``within`` so many seconds, or could not.
+        """
+        self.name, self.engine = name, engine
+        if self._popen is None:
+            await self.boot(recipe)
+        order = {"engine": engine, "options": dict(recipe.launch), "upstream": recipe.upstream}
+        assert self._popen is not None
+        assert self._popen.stdin is not None
+        self._popen.stdin.write(json.dumps({"launch": order}).encode() + b"\n")
         try:
             fact = await asyncio.wait_for(asyncio.shield(self._ready), within)
         except TimeoutError:
@@ -127,6 +137,10 @@ class BrowserServer:
         self.endpoint = _parse(fact["endpoint"])
         self.browser = identify(fact["pid"]) if fact["pid"] else None
         await asyncio.to_thread(self.look)
+
+    def is_fresh(self) -> bool:
+        """Tell whether it waits for its first and only launch."""
+        return not self.name and not self.ended.done()
 
     def abort(self, why: str) -> None:
         """Let a start that is under way fail."""
@@ -235,17 +249,20 @@ class BrowserServer:
             for reader in self._readers:
                 reader.cancel()
         self._reap()
+
+    async def sweep(self) -> None:
+        """Remove its files, after its end."""
         await asyncio.to_thread(shutil.rmtree, self.directory, ignore_errors=True)
 
     def _signal(self, sig: signal.Signals) -> None:
-        for leader in self._leaders():
+        for leader in self.leaders():
             kill_group(leader, sig)
             if identify(leader.pid) is None:
                 # Its leader is gone; a pid is not given out again while a group bears its number.
                 with suppress(ProcessLookupError, PermissionError):
                     os.killpg(leader.pid, sig)
 
-    def _leaders(self) -> list[ProcessId]:
+    def leaders(self) -> list[ProcessId]:
         """Return who leads its process groups, the server last: it reaps the others."""
         known = {one for one in (self.browser, self.process) if one is not None}
         # A browser that never came up leads a group, too, but nobody has told its name.
@@ -262,7 +279,7 @@ class BrowserServer:
 
     def _reap(self) -> None:
         """Reap those of its processes that became our children when their parents died."""
-        for leader in self._leaders():
+        for leader in self.leaders():
             reap_group(leader.pid)
 
 

@@ -106,7 +106,7 @@ def serve_load(tmp_path: Path, maximum: int, recycle_after: int) -> None:
         assert after.processes <= before.processes * maximum // before.browsers
         assert after.descriptors <= before.descriptors + 4 * (after.browsers - before.browsers)
         assert after.contexts == before.contexts == 0
-        assert after.directories == after.browsers
+        assert after.directories <= after.browsers + 1  # and that of the server that waits
         assert after.own - before.own < 6 * MIB
         assert after.total / after.browsers < 1.25 * before.total / before.browsers
         assert not running.named("browser.crashed")
