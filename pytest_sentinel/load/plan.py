@@ -136,13 +136,15 @@ class Arrivals:
         self._next += 1 / self.rate
         return intended
 
-    def overdue(self, now: float) -> int:
-        """Drop the starts that nobody took in time; return how many."""
+    def overdue(self, now: float, patience: float | None = None) -> int:
+        """Drop the starts that nobody took in time, or within ``patience``; return how many."""
         if self.rate <= 0:
             return 0
-        late = int((now - self._patience - self._next) * self.rate)
-        if late <= 0:
+        allowed = self._patience if patience is None else patience
+        behind = now - allowed - self._next
+        if behind < 0:
             return 0
+        late = int(behind * self.rate) + 1
         self._next += late / self.rate
         return late
 
