@@ -72,6 +72,8 @@ class End(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Note the end."""
+        # The two ends of a splice know each other, and stay until Python looks for such circles.
+        self._buffer = memoryview(b"")
         if self._last is not None:
             self._last.cancel()
         if not self.closed.done():

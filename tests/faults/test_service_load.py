@@ -108,7 +108,8 @@ def serve_load(tmp_path: Path, maximum: int, recycle_after: int) -> None:
         assert after.contexts == before.contexts == 0
         assert after.directories <= after.browsers + 1  # and that of the server that waits
         assert after.own - before.own < 6 * MIB
-        assert after.total / after.browsers < 1.25 * before.total / before.browsers
+        # Browsers come and go, and the more one has served the bigger it is.
+        assert after.total / after.browsers < 1.6 * before.total / before.browsers
         assert not running.named("browser.crashed")
 
 
