@@ -50,6 +50,7 @@ def register(events: Any, dispatcher: type) -> None:
 
 def add_options(parser: Any, **_: Any) -> None:
     """Add our options to Locust's."""
+
     def add(flag: str, help_text: str, **how: Any) -> None:
         shown = {"include_in_web_ui": False, "env_var": flag[2:].replace("-", "_").upper()}
         parser.add_argument(flag, help=help_text, **{**shown, **how})

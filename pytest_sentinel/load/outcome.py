@@ -32,7 +32,7 @@ def samples_of(tally: Tally) -> Samples:
     Durations come out of histograms: each is known to 1 %.
     """
     samples = Samples()
-    for metric, kept in (("load_requests", tally.service), ("load_requests", tally.requests)):
+    for metric, kept in (("load_iterations", tally.service), ("load_requests", tally.requests)):
         for task, histogram in kept.items():
             _spread(samples, metric, histogram, {"task": task})
     for task, histogram in tally.steps.items():

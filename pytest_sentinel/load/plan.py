@@ -172,17 +172,18 @@ def steps_in(function: Any) -> list[str]:
         tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
     except (OSError, TypeError, SyntaxError):
         return []
-    found: dict[str, None] = {}
+    found: list[tuple[int, int, str]] = []
     for node in ast.walk(tree):
-        if isinstance(node, ast.AsyncWith):
-            for item in node.items:
-                call = item.context_expr
-                if not (isinstance(call, ast.Call) and getattr(call.func, "id", "") == "step"):
-                    continue
+        if not isinstance(node, ast.AsyncWith):
+            continue
+        for item in node.items:
+            call = item.context_expr
+            if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "step":
                 name = call.args[0] if call.args else None
                 is_text = isinstance(name, ast.Constant) and isinstance(name.value, str)
-                found[str(name.value) if is_text else "(computed)"] = None  # type: ignore[union-attr]
-    return list(found)
+                shown = str(getattr(name, "value", "")) if is_text else "(computed)"
+                found.append((call.lineno, call.col_offset, shown))
+    return list(dict.fromkeys(name for _, _, name in sorted(found)))
 
 
 def _one_of(name: str, value: object, good: tuple[str, ...]) -> None:

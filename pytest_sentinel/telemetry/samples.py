@@ -65,7 +65,8 @@ MEASURED: Final[Mapping[str, Measured]] = {
     "pool_wait": Measured("trend", "seconds", "from asking a pool for a browser to having it", _RUN),
     "pool_utilization": Measured("gauge", "ratio", "share of a pool's slots that were leased", _RUN),
     "uptime": Measured("rate", "ratio", "probes of a service that succeeded", ("target",)),
-    "load_requests": Measured("trend", "seconds", "duration of each request or scenario of load", ("task",)),
+    "load_requests": Measured("trend", "seconds", "duration of each request of load, and of each step of a browser user", ("task",)),
+    "load_iterations": Measured("trend", "seconds", "duration of each iteration of a browser user", ("task",)),
     "coverage": Measured("gauge", "ratio", "share of lines that tests cover, from a coverage file"),
 }
 # fmt: on
