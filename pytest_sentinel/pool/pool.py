@@ -11,7 +11,7 @@ import os
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -83,6 +83,7 @@ class Pool:
         self._is_quiet = asyncio.Event()
         self._was_subreaper = False
         self._spare: BrowserServer | None = None
+        self._is_booting = False
         self._servers = 0
         self._house = Housekeeping(options, self._leases, self._shell, self)
 
@@ -330,11 +331,18 @@ class Pool:
     async def _keep_spare(self) -> None:
         """Have a server loaded and waiting: half the time of the next launch is over then."""
         assert self._recipe is not None, "bug: not started"
-        if self._spare is None and not self._leases.draining:
-            server = self._spare = self._new_server()
-            with suppress(BrowserLaunchFailed):
-                await server.boot(self._recipe)
-                self._adopt(server)
+        if self._spare is not None or self._is_booting or self._leases.draining:
+            return
+        self._is_booting = True
+        server = self._new_server()
+        try:
+            await server.boot(self._recipe)
+            self._adopt(server)
+            self._spare = server
+        except BrowserLaunchFailed:
+            await self._dismiss(server)
+        finally:
+            self._is_booting = False
 
     async def _dismiss(self, server: BrowserServer) -> None:
         await self._finish(server, kill=True)

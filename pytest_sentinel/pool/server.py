@@ -93,9 +93,9 @@ class BrowserServer:
         Raises:
             BrowserLaunchFailed: there is no such program.
         """
-        self.directory.mkdir(mode=0o700, parents=True)
         command = [str(recipe.node), str(_SCRIPT), str(recipe.package)]
         try:
+            self.directory.mkdir(mode=0o700, parents=True)
             # A session of its own: Ctrl-C in a terminal ends the service, which ends this in order.
             self._popen = await asyncio.create_subprocess_exec(
                 *command,

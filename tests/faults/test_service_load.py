@@ -103,10 +103,11 @@ def serve_load(tmp_path: Path, maximum: int, recycle_after: int) -> None:
         assert len(load.waits) == LEASES
         assert recycled >= LEASES // recycle_after // 4
         assert after.browsers <= maximum
-        assert after.processes <= before.processes * maximum // before.browsers
-        assert after.descriptors <= before.descriptors + 4 * (after.browsers - before.browsers)
+        # One server may be waiting to launch a browser, with three pipes, or not yet.
+        assert after.processes <= before.processes * maximum // before.browsers + 1
+        assert after.descriptors <= before.descriptors + 4 * (after.browsers - before.browsers) + 3
         assert after.contexts == before.contexts == 0
-        assert after.directories <= after.browsers + 1  # and that of the server that waits
+        assert after.directories <= after.browsers + 1
         assert after.own - before.own < 6 * MIB
         # Browsers come and go, and the more one has served the bigger it is.
         assert after.total / after.browsers < 1.6 * before.total / before.browsers
