@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +20,7 @@ from gevent.event import Event
 from pytest_sentinel import gates
 from pytest_sentinel.load import outcome, wire
 from pytest_sentinel.load.desk import Desk
+from pytest_sentinel.load.parentdeath import ask_for_signal
 from pytest_sentinel.load.plan import check_pool
 from pytest_sentinel.load.roles import with_roles
 from pytest_sentinel.load.webtab import add_tab
@@ -177,9 +179,15 @@ def _files_of(classes: Any) -> list[str]:
 
 def _begin_worker(environment: Any, desk: Desk) -> None:
     runner, events = environment.runner, environment.events
+    parent = os.getppid()
+    if getattr(environment.parsed_options, "processes", None):
+        # Forked by a master on this machine. Locust's workers would miss it for a minute.
+        ask_for_signal(signal.SIGTERM)
 
     def finish(**_: Any) -> None:
         """Stop the users, and have the last report be out before anybody is gone."""
+        if os.getppid() != parent:
+            environment.stop_timeout = 0.0  # nobody waits for what they would still say
         runner.stop()
         desk.drop_starts()
         runner._send_stats()

@@ -8,7 +8,6 @@ every browser ended; a worker's death ends it even where its own code hangs.
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import logging
 import os
 import signal
@@ -27,6 +26,7 @@ from pytest_sentinel.load.histogram import Histogram
 from pytest_sentinel.load.localpool import LocalPool
 from pytest_sentinel.load.locustfile import UNPATCHED, Found, import_file, scenarios_in
 from pytest_sentinel.load.nodedriver import NodeDriver
+from pytest_sentinel.load.parentdeath import ask_for_signal
 from pytest_sentinel.load.plan import default_slots
 from pytest_sentinel.load.remotepool import RemotePool
 from pytest_sentinel.load.scenario import Iteration, Result, StepResult, failure_of, stand_in
@@ -40,7 +40,6 @@ _LAG_EVERY: Final = 0.1
 _FIGURES_EVERY: Final = 1.0
 _WEIGH_EVERY: Final = 5  # figures
 _ENDED_WITHIN: Final = 10.0
-_PR_SET_PDEATHSIG: Final = 1
 
 log = logging.getLogger("pytest_sentinel.load")
 
@@ -236,7 +235,7 @@ async def serve(connection: socket.socket, reaper: Reaper) -> None:
 
 def main() -> None:
     """Serve on the descriptor that the command line names."""
-    die_with_parent()
+    ask_for_signal(signal.SIGKILL)
     # Ctrl-C in a terminal reaches the worker, which ends its iterations in order.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ[UNPATCHED] = "1"
@@ -267,16 +266,6 @@ def _scratch() -> Iterator[None]:
         else:
             os.environ["TMPDIR"] = before
         scratch.close()
-
-
-def die_with_parent() -> None:
-    """Ask the kernel for SIGKILL at the death of the worker; exit if it is gone already."""
-    if not sys.platform.startswith("linux"):
-        return
-    parent = os.getppid()
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        sys.exit("sidecar: its worker is gone")
 
 
 def _own_memory() -> int:

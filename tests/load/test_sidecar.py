@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pytest_sentinel.load import wire
-from tests.larder.process import Larder, running_larder
+from tests.larder.process import Larder
 from tests.load.sidecarkit import sidecar, wait_gone
 from tests.runs import slack
 
@@ -70,13 +69,6 @@ async def remember(self, page, step):
         self.visits = getattr(self, "visits", 0) + 1
         assert seen == SEEN, (seen, self.visits)
 """
-
-
-@pytest.fixture(scope="module")
-def larder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Larder]:
-    """A shop for all tests here."""
-    with running_larder(tmp_path_factory.mktemp("larder")) as larder:
-        yield larder
 
 
 def users(**attributes: object) -> str:

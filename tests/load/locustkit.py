@@ -1,0 +1,206 @@
+"""Locust as people run it: a process of its own, headless, with real browsers and a report.
+
+Leaving a run asserts that five seconds later nothing of it lives, and that every iteration is in
+the report once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tests.runs import CACHE, slack, wait_until
+
+ROOT = Path(__file__).resolve().parents[2]
+MARK = "SENTINEL_TEST_LOAD"
+
+HEAD = """
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+from locust import FastHttpUser, constant, constant_pacing
+
+from pytest_sentinel.load import BrowserUser, task
+
+HERE = Path(__file__).parent
+"""
+
+FLOW = """
+class Shopper(BrowserUser):
+    wait_time = constant(0.2)
+
+    @task
+    async def look(self, page, step):
+        async with step("meals"):
+            await page.goto("/meals")
+        async with step("kitchen"):
+            await page.get_by_role("link", name="Kitchen").click()
+            await page.locator("#kitchen li button").first.click()
+"""
+
+
+class Run:
+    """One run of Locust."""
+
+    def __init__(self, directory: Path, code: str, *options: str, **environment: str) -> None:
+        self.directory = directory
+        self.file = directory / "locustfile.py"
+        self.file.write_text(HEAD + code)
+        self.temporary = directory / "temporary"
+        self.temporary.mkdir(exist_ok=True)
+        self.mark = os.urandom(8).hex()
+        self.log = directory / "locust.txt"
+        self.report_file = directory / "report.json"
+        self._sink = self.log.open("w")
+        self.process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "locust", "-f", str(self.file), "--only-summary"),
+                *("--sentinel-report", str(self.report_file), *options),
+            ],
+            cwd=directory,
+            env={
+                **{k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")},
+                "XDG_CACHE_HOME": CACHE,
+                "TMPDIR": str(self.temporary),
+                "PYTHONPATH": str(ROOT),
+                MARK: self.mark,
+                **environment,
+            },
+            stdin=subprocess.DEVNULL,
+            stdout=self._sink,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    def text(self) -> str:
+        """Return what it wrote so far."""
+        return self.log.read_text(errors="replace")
+
+    def report(self) -> dict[str, Any]:
+        """Return its report."""
+        found: dict[str, Any] = json.loads(self.report_file.read_text())
+        return found
+
+    def family(self) -> list[psutil.Process]:
+        """Return every process that it started, by the mark in their environments."""
+        found = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                # A zombie has no environment; a browser's children carry it, too.
+                if process.environ().get(MARK) == self.mark:
+                    found.append(process)
+        return found
+
+    def find(self, matches: Callable[[list[str]], bool]) -> list[psutil.Process]:
+        """Return the processes of this run whose command lines match."""
+        found = []
+        for process in self.family():
+            with suppress(psutil.Error):
+                if (words := process.cmdline()) and matches(words):
+                    found.append(process)
+        return found
+
+    def browsers(self) -> list[psutil.Process]:
+        """Return the main processes of its browsers."""
+        return self.find(
+            lambda words: "chrom" in words[0] and not any("--type=" in word for word in words)
+        )
+
+    def drivers(self) -> list[psutil.Process]:
+        """Return the drivers of Playwright."""
+        return self.find(lambda words: "run-driver" in words)
+
+    def sidecars(self) -> list[psutil.Process]:
+        """Return the sidecars."""
+        return self.find(lambda words: "pytest_sentinel.load.sidecar" in words)
+
+    def workers(self) -> list[psutil.Process]:
+        """Return Locust's own worker processes, children of its master."""
+        processes = self.find(lambda words: "locust" in words)
+        return [process for process in processes if process.pid != self.process.pid]
+
+    def until(self, *parts: str, seconds: float = 60.0) -> None:
+        """Wait until it has written all ``parts``."""
+        wait_until(
+            lambda: all(part in self.text() for part in parts) or self.process.poll() is not None,
+            seconds * slack(),
+            f"{parts} in:\n{self.text()}",
+        )
+        assert all(part in self.text() for part in parts), self.text()
+
+    def until_there(self, name: str, seconds: float = 60.0) -> None:
+        """Wait until a scenario has made a file of this name."""
+        there = self.directory / name
+        wait_until(
+            lambda: there.exists() or self.process.poll() is not None,
+            seconds * slack(),
+            f"{name}:\n{self.text()}",
+        )
+        assert there.exists(), self.text()
+
+    def wait(self, seconds: float = 90.0) -> int:
+        """Return its exit status."""
+        return self.process.wait(seconds * slack())
+
+    def stop(self, number: signal.Signals = signal.SIGINT) -> int:
+        """Signal it, and return its exit status."""
+        self.process.send_signal(number)
+        return self.wait()
+
+    def leftovers(self, seconds: float = 5.0) -> list[str]:
+        """Return what lives of it after ``seconds``, and what it left in its temporary files."""
+        deadline = time.monotonic() + seconds * slack()
+        found = ["?"]
+        while found and time.monotonic() < deadline:
+            found = [" ".join(p.cmdline())[:100] for p in self.find(lambda _: True)]
+            if found:
+                wait_until(lambda: True, 1, "")
+        files = [
+            path.name
+            for path in self.temporary.iterdir()
+            if not path.name.startswith(("tmp", ".org.chromium", "locust"))
+        ]
+        return found + files
+
+    def close(self) -> None:
+        """End what is left of it by force."""
+        for process in self.family():
+            with suppress(psutil.Error):
+                process.kill()
+        self.process.wait()
+        self._sink.close()
+
+
+@contextmanager
+def locust(directory: Path, code: str, *options: str, **environment: str) -> Iterator[Run]:
+    """Run Locust; nothing of it is left at the end."""
+    run = Run(directory, code, *options, **environment)
+    try:
+        yield run
+        if run.process.poll() is None:
+            run.stop()
+        assert run.leftovers() == []
+    except BaseException:
+        sys.stderr.write(run.text())
+        raise
+    finally:
+        run.close()
+
+
+def booked(report: dict[str, Any]) -> dict[str, int]:
+    """Return the outcomes of a report, having seen that every iteration is in one of them."""
+    outcomes: dict[str, int] = report["outcomes"]
+    assert sum(outcomes.values()) == report["begun"], report
+    return outcomes
