@@ -262,8 +262,8 @@ ALERTS: tuple[Alert, ...] = (
         (("Did it run?", "curl -s http://127.0.0.1:9091/metrics | grep last_completed"), _REPORT, ("What does the CI say?", "(look at the schedule of the suite)")),
         "Mend the suite, or its schedule. For another rhythm change the number in the rule.",
         (
-            Case((("sentinel_run_last_success_timestamp_seconds" + _RUN, "0x2000"),), "2942m", _RUN_LABELS, "2m"),
-            Case((("sentinel_run_last_success_timestamp_seconds" + _RUN, "0x2000"),), "2938m", None, "2m"),
+            Case((("sentinel_run_last_success_timestamp_seconds" + _RUN, "0x300"),), "2950m", _RUN_LABELS, "10m"),
+            Case((("sentinel_run_last_success_timestamp_seconds" + _RUN, "0x300"),), "2940m", None, "10m"),
         ),
     ),
     Alert(

@@ -1,0 +1,83 @@
+"""From a broken browser to somebody who knows, and from its repair to quiet, on real servers."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import signal
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+from dashboards.src.rules import ROOT
+from pytest_sentinel import browsers
+from tests.runs import slack, wait_until
+from tests.service.serving import Service, service
+from tests.telemetry.servers import Webhook, alertmanager, needed, prometheus
+
+pytestmark = [needed, pytest.mark.browser]
+
+PROMETHEUS = """
+global: {{scrape_interval: 1s, evaluation_interval: 1s}}
+rule_files: ["{rules}/rules/recording.yml", "{rules}/alerts/sentinel.yml"]
+alerting: {{alertmanagers: [{{static_configs: [{{targets: ["{alertmanager}"]}}]}}]}}
+scrape_configs:
+  - job_name: sentinel-serve
+    static_configs: [{{targets: ["{control}"]}}]
+"""
+ALERTMANAGER = """
+route: {{receiver: webhook, group_by: [alertname], group_wait: 1s, group_interval: 1s}}
+receivers: [{{name: webhook, webhook_configs: [{{url: "{url}", send_resolved: true}}]}}]
+"""
+
+
+def kill_browsers(running: Service) -> None:
+    """Kill every browser of a service."""
+    for process in running.processes():
+        with suppress(psutil.Error):
+            if "headless_shell" in process.name() or "headless-shell" in process.name():
+                process.send_signal(signal.SIGKILL)
+
+
+def test_a_browser_that_does_not_start_is_heard_of_and_so_is_its_repair(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Within 60 s the webhook has the alert, with its runbook; after the repair it is resolved."""
+    binary = _a_browser_of_our_own(tmp_path / "browser")
+    rules = tmp_path / "rules"
+    shutil.copytree(ROOT / "dashboards", rules)
+    options = ("--min", "1", "--max", "1", "--probe-interval", "1 s")
+    with (
+        Webhook() as webhook,
+        service(tmp_path, *options, PLAYWRIGHT_BROWSERS_PATH=str(binary.root)) as running,
+        alertmanager(tmp_path / "am", ALERTMANAGER.format(url=webhook.url)) as url,
+    ):
+        wait_until(lambda: running.browsers("ready"), 30 * slack(), "a browser")
+        config = PROMETHEUS.format(
+            rules=rules, alertmanager=url.removeprefix("http://"), control=running.control
+        )
+        with prometheus(tmp_path / "prometheus", config) as server:
+            wait_until(lambda: server.value("sentinel_pool_ready"), 20 * slack(), "a scrape")
+            binary.spoil()
+            broken = time.time()
+            kill_browsers(running)
+            name = "SentinelCrashLoop"
+            wait_until(lambda: webhook.first(name, "firing"), 60, "an alert")
+            heard = webhook.first(name, "firing")
+            binary.mend()
+            mended = time.time()
+            wait_until(lambda: webhook.first(name, "resolved"), 120 * slack(), "its end")
+            resolved = webhook.first(name, "resolved")
+
+    assert heard is not None
+    assert resolved is not None
+    runbook = heard[1]["annotations"]["runbook_url"]
+    assert runbook.endswith(f"/docs/runbooks/{name}.md")
+    assert (ROOT / "docs" / "runbooks" / f"{name}.md").is_file()
+    detected, recovered = heard[0] - broken, resolved[0] - mended
+    with capsys.disabled():
+        print(f"\n  detected after {detected:.1f} s, recovered {recovered:.1f} s after the repair")
+    assert detected < 60
