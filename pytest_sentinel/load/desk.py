@@ -56,13 +56,19 @@ class Desk:
         """Return the number of a new user, from 0."""
         return next(self._users)
 
+    def begin_run(self) -> None:
+        """Begin a run: users are counted anew, and starts are intended from now on."""
+        self._arrivals.clear()
+        self._users = itertools.count(0)
+
     def reset(self) -> None:
-        """Begin a run: nothing of before counts."""
+        """Forget what was booked, but for what is in flight: its end is still to come.
+
+        Not for workers: what they have not told yet belongs to the books of the master.
+        """
         in_flight = self.tally.in_flight()
         self.tally.take()
         self.tally.begun = in_flight
-        self._arrivals.clear()
-        self._users = itertools.count(0)
         self.workers.clear()
 
     # Intended starts

@@ -136,10 +136,12 @@ def begin(environment: Any, dispatcher: type | None) -> Desk:
         # At once would cut every iteration off; it can be set to another number with -s.
         environment.stop_timeout = _STOP_TIMEOUT
     events.request.add_listener(lambda **facts: _note_request(desk, **facts))
-    events.test_start.add_listener(lambda **_: desk.reset())
+    events.test_start.add_listener(lambda **_: desk.begin_run())
     events.test_stop.add_listener(lambda **_: desk.drop_starts())
     events.usage_monitor.add_listener(lambda **facts: _note_usage(desk, **facts))
-    events.reset_stats.add_listener(lambda **_: desk.reset())
+    if role != "worker":
+        events.test_start.add_listener(lambda **_: desk.reset())
+        events.reset_stats.add_listener(lambda **_: desk.reset())
     if role == "master":
         _begin_master(environment, desk, dispatcher)
     elif role == "worker":

@@ -23,7 +23,8 @@ from gevent.queue import SimpleQueue
 from pytest_sentinel.errors import SidecarFailed, WireError
 from pytest_sentinel.load import wire
 from pytest_sentinel.load.locustfile import UNPATCHED
-from pytest_sentinel.pool.breaker import PROVEN_UPTIME, Breaker, BreakerState
+from pytest_sentinel.pool.breaker import PROVEN_UPTIME, Breaker
+from pytest_sentinel.pool.scratch import remove_leftovers
 
 _READY_WITHIN: Final = 60.0
 _ENDED_WITHIN: Final = 15.0
@@ -207,6 +208,7 @@ class Link:
         """Note that the sidecar is gone, and tell all who wait for it."""
         now = time.monotonic()
         self._errors.join(timeout=1.0)
+        remove_leftovers()
         cause = f"{how} {number}"
         self._process = self._socket = None
         if not self._closing and not self._broken:
@@ -224,10 +226,6 @@ class Link:
         if not self._has_served:
             self._has_served = True
             self._breaker.prove(self._name())
-
-    def is_tripped(self) -> bool:
-        """Tell whether the sidecar is not started for a while because it kept dying."""
-        return self._breaker.state(time.monotonic()) is BreakerState.OPEN
 
     def _say(self, message: wire.FromWorker) -> None:
         if self._socket is not None:

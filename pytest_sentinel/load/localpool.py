@@ -62,6 +62,7 @@ class _Held:
     def __init__(self) -> None:
         self.api: Browser | None = None
         self.process: ProcessId | None = None
+        self.serves = False
         self.memory = 0
 
 
@@ -241,12 +242,14 @@ class LocalPool:
         if held.process is not None:
             self._reaper.adopt(held.process, None)
         api.on("disconnected", lambda _: self._crashed(name, "the browser died"))
+        held.serves = True
         self._act(self._leases.launched(name, self._now()))
         if not api.is_connected():
             self._crashed(name, "the browser died")
 
     def _crashed(self, name: str, cause: str) -> None:
-        if name in self._held:
+        # One that is being launched fails there.
+        if name in self._held and self._held[name].serves:
             self._act(self._leases.crashed(name, self._now(), cause))
 
     async def _end(self, action: End) -> None:

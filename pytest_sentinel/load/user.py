@@ -33,6 +33,7 @@ from pytest_sentinel.load.tally import Outcome
 
 STEP: Final = "STEP"
 FLOW: Final = "FLOW"
+_BREATH: Final = 1.0  # seconds that a lost iteration takes at least
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -148,13 +149,13 @@ class BrowserUser(User):
         scenario = f"{type(self).__name__}.{chosen.__name__}"
         self._spread_out()
         intended = self._wait_for_start(scenario)
-        desk, tally = self._desk, self._desk.tally
-        outcome, failure = Outcome.DROPPED, None
+        tally = self._desk.tally
+        outcome, failure, in_step = Outcome.DROPPED, None, False
         began = time.perf_counter()
         tally.begin()
         try:
             ended = self._follow(scenario)
-            outcome, failure = Outcome(ended.outcome), ended.failure
+            outcome, failure, in_step = Outcome(ended.outcome), ended.failure, ended.in_step
             response = None if intended is None else time.monotonic() - intended
             if outcome is not Outcome.INFRASTRUCTURE:
                 tally.served(scenario, ended.seconds, response)
@@ -163,8 +164,7 @@ class BrowserUser(User):
                 tally.page(load)
         except SidecarFailed as error:
             outcome = Outcome.INFRASTRUCTURE
-            desk.tally.doubt("a sidecar died") if desk.link and desk.link.deaths else None
-            raise IterationLost(scenario, str(error)) from None
+            failure = wire.Failure(type(error).__name__, str(error))
         finally:
             tally.end(scenario, outcome)
         if self.flow_requests and outcome is not Outcome.INFRASTRUCTURE:
@@ -172,8 +172,10 @@ class BrowserUser(User):
         if failure is None:
             return
         if outcome is Outcome.INFRASTRUCTURE:
+            # What fails at once would else be tried as fast as this machine can.
+            self._idle(lambda: gevent.sleep(max(0.0, _BREATH - time.perf_counter() + began)))
             raise IterationLost(scenario, f"{failure.kind}: {failure.message}")
-        if not ended.in_step:
+        if not in_step:
             raise ScenarioFailed(failure.kind, failure.message, failure.detail)
 
     def _follow(self, scenario: str) -> wire.Ended:

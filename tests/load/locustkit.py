@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -162,17 +163,21 @@ class Run:
     def leftovers(self, seconds: float = 5.0) -> list[str]:
         """Return what lives of it after ``seconds``, and what it left in its temporary files."""
         deadline = time.monotonic() + seconds * slack()
-        found = ["?"]
-        while found and time.monotonic() < deadline:
-            found = [" ".join(p.cmdline())[:100] for p in self.find(lambda _: True)]
-            if found:
-                wait_until(lambda: True, 1, "")
+        while (found := self._alive()) and time.monotonic() < deadline:
+            threading.Event().wait(0.1)
         files = [
             path.name
             for path in self.temporary.iterdir()
             if not path.name.startswith(("tmp", ".org.chromium", "locust"))
         ]
         return found + files
+
+    def _alive(self) -> list[str]:
+        found = []
+        for process in self.family():
+            with suppress(psutil.Error):
+                found.append(" ".join(process.cmdline())[:100])
+        return found
 
     def close(self) -> None:
         """End what is left of it by force."""

@@ -1,0 +1,129 @@
+"""What a load run came to: gates told apart from doubt, tables and JSON that say it all."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from pytest_sentinel import gates
+from pytest_sentinel.load import outcome
+from pytest_sentinel.load.tally import Outcome, Tally
+from pytest_sentinel.load.wire import PageLoad
+
+
+def run() -> Tally:
+    """Return the books of a small run."""
+    tally = Tally()
+    ends = [Outcome.PASSED] * 8 + [Outcome.FAILED, Outcome.INFRASTRUCTURE, Outcome.DROPPED]
+    for end in ends:
+        tally.begin()
+        tally.end("Shopper.buy", end)
+    for number in range(9):
+        tally.served("Shopper.buy", 1.0 + number / 10, 2.0 + number)
+        tally.waited("Shopper.buy", 0.1)
+        tally.step("Shopper.buy/home", 0.5, failed=number == 0)
+        tally.request("GET /", 0.01, failed=False)
+    tally.page(PageLoad("home", ttfb=0.1, fcp=0.2, lcp=0.3, cls=0.05))
+    tally.page(PageLoad("cart", inp=0.02))
+    tally.was_late("Shopper.buy")
+    tally.busy, tally.possible = 1.0, 4.0
+    tally.lag.add(0.001)
+    tally.weigh("one", 300 * 1024 * 1024)
+    return tally
+
+
+def judged(tally: Tally, *texts: str) -> tuple[list[str], int]:
+    """Return the states of gates, and the exit status."""
+    verdicts, status = outcome.judge(tally, [gates.parse(text) for text in texts])
+    return [verdict.state.value for verdict in verdicts], status
+
+
+@pytest.mark.parametrize(
+    ("gate", "state", "status"),
+    [
+        ('load_iterations{task="Shopper.buy"}: max <= 1.8s', "pass", 0),
+        ("load_iterations: count == 9", "pass", 0),
+        ('load_requests{task="Shopper.buy/home"}: p(95) < 1s', "pass", 0),
+        ('load_requests{task="GET /"}: p(95) < 1ms', "fail", 99),
+        ("error_rate: rate < 1%", "fail", 99),
+        ("error_rate: count == 1", "pass", 0),
+        ("infrastructure_rate: rate <= 10%", "pass", 0),
+        ("pool_wait: p(95) < 200ms", "pass", 0),
+        ("pool_utilization: avg < 80%", "pass", 0),
+        ("worker_memory: max < 256MiB", "fail", 99),
+        ("lcp: p(75) < 2500ms", "pass", 0),
+        ("cls: p(75) < 0.1", "pass", 0),
+        ("uptime: rate > 99%", "no data", 98),
+    ],
+)
+def test_gates_ask_about_load(gate: str, state: str, status: int) -> None:
+    """What a run measures can be gated; what it does not is no data."""
+    assert judged(run(), gate) == ([state], status)
+
+
+def test_an_unhealthy_generator_is_no_breach_and_no_pass() -> None:
+    """Figures that cannot be trusted are invalid, whatever the gates say of them."""
+    late, busy = run(), run()
+    for _ in range(10):
+        late.lag.add(0.2)
+    busy.doubt("Locust used more than 90 % of a core")
+
+    for tally in (late, busy):
+        assert judged(tally, "load_iterations: p(95) < 1ms") == (["fail"], 98)
+        assert judged(tally, "load_iterations: p(95) < 1h") == (["pass"], 98)
+        assert len(outcome.doubts(tally)) == 1
+    assert outcome.doubts(run()) == []
+
+
+def test_an_empty_run_has_no_data() -> None:
+    """Nothing is made up where nothing was measured."""
+    names = ("load_iterations: p(95) < 1s", "pool_utilization: avg < 1", "error_rate: rate < 1")
+
+    assert judged(Tally(), *names) == (["no data"] * 3, 98)
+    assert outcome.as_json(Tally())["loop_lag"] is None
+    assert outcome.tables(Tally())[:2] == ["", "Browser users"]
+
+
+def test_the_report_has_everything() -> None:
+    """It is JSON, and its numbers are those of the books."""
+    verdicts, _ = outcome.judge(run(), [gates.parse("load_iterations: p(95) < 1s")])
+
+    report = json.loads(json.dumps(outcome.as_json(run(), verdicts)))
+
+    assert report["begun"] == sum(report["outcomes"].values()) == 11
+    figures = report["iterations"]["Shopper.buy"]
+    assert (figures["passed"], figures["late"]) == (8, 1)
+    assert figures["service"]["p50"] == pytest.approx(1.4, rel=0.01)
+    assert figures["response"]["max"] == 10.0
+    assert report["steps"]["Shopper.buy/home"]["failures"] == 1
+    assert report["requests"]["GET /"]["count"] == 9
+    assert report["vitals"]["home|lcp"]["count"] == 1
+    assert report["utilization"] == 0.25
+    assert report["gates"][0]["state"] == "fail"
+
+
+def test_tables_say_what_a_person_wants_to_know() -> None:
+    """Iterations by outcome, percentiles, vitals, gates and doubts."""
+    tally = run()
+    tally.doubt("a worker missed its heartbeats")
+    tally.begin()
+    tally.end("Shopper.look", Outcome.PASSED)
+    verdicts, _ = outcome.judge(tally, [gates.parse("load_iterations: p(95) < 1s")])
+
+    text = "\n".join(outcome.tables(tally, verdicts))
+
+    assert "Shopper.buy" in text
+    assert "from the intended start" in text
+    assert "home" in text
+    assert "Slots in use: 25%" in text
+    assert "Invalid: a worker missed its heartbeats (1 times)" in text
+    assert "Gate fail: load_iterations: p(95) < 1s: 1.8 s of 9 samples" in text
+
+
+def test_pages_have_one_row_each() -> None:
+    """A vital that a page does not have is absent."""
+    rows = {row["page"]: row for row in outcome.vital_rows(run())}
+
+    assert rows["home"]["lcp"] == pytest.approx(0.3, rel=0.01)
+    assert rows["cart"].keys() == {"page", "loads", "inp"}
