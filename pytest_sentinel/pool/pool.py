@@ -12,11 +12,9 @@ import random
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from pytest_sentinel.browsers import prepare
-from pytest_sentinel.driver import find_driver
 from pytest_sentinel.errors import BrowserLaunchFailed, PoolRefused, SettingError
 from pytest_sentinel.pool import refusals
 from pytest_sentinel.pool.actions import Action, Clean, End, Grant, Launch, Refuse, Revoke
@@ -24,12 +22,10 @@ from pytest_sentinel.pool.housekeeping import Housekeeping
 from pytest_sentinel.pool.keeping import Kept
 from pytest_sentinel.pool.leases import Leases
 from pytest_sentinel.pool.options import PoolOptions
-from pytest_sentinel.pool.reaper import Reaper
-from pytest_sentinel.pool.scratch import Scratch, remove_leftovers
-from pytest_sentinel.pool.server import BrowserServer, Recipe
+from pytest_sentinel.pool.scratch import remove_leftovers
+from pytest_sentinel.pool.servers import Servers
 from pytest_sentinel.pool.snapshot import Event, PoolStatistics
 from pytest_sentinel.pool.statistics import Shell, describe
-from pytest_sentinel.pool.subreaper import adopt_orphans
 from pytest_sentinel.pool.tickets import TicketState
 
 _LIVE = (TicketState.GRANTED, TicketState.HELD, TicketState.CLEANING)
@@ -72,19 +68,13 @@ class Pool:
         # Spreads wear limits, guards nothing.
         self._leases = Leases(options, at_once, random.random())  # noqa: S311
         self._shell = Shell()
-        self._reaper = Reaper()
-        self._scratch: Scratch | None = None
-        self._recipe: Recipe | None = None
+        self._servers = Servers(options, self._begin)
         self._grants: dict[str, asyncio.Future[PoolRefused | None]] = {}
         self._revoked: dict[str, asyncio.Future[str]] = {}
         self._work: set[asyncio.Task[None]] = set()  # ends browsers, or begins them: never cut off
         self._chores: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._is_quiet = asyncio.Event()
-        self._was_subreaper = False
-        self._spare: BrowserServer | None = None
-        self._is_booting = False
-        self._servers = 0
         self._house = Housekeeping(options, self._leases, self._shell, self)
 
     # Its life
@@ -99,22 +89,7 @@ class Pool:
             self._shell.count("leftovers_total", "directory")
             self._shell.count("leftovers_total", "process", ended)
             self.tell("leftovers.removed", directory=directory.name, processes=ended)
-        environ = dict(os.environ)
-        await asyncio.to_thread(prepare, environ)
-        driver = find_driver(environ)
-        if driver is None:
-            raise BrowserLaunchFailed("playwright", "it is not installed")
-        launch: dict[str, Any] = {
-            "headless": self._options.headless,
-            "host": "127.0.0.1",
-            "args": list(self._options.launch_args),
-            "timeout": self._options.launch_timeout * 1000,
-        }
-        if self._options.channel is not None:
-            launch["channel"] = self._options.channel
-        self._recipe = Recipe(driver.node, driver.package, environ, launch)
-        self._was_subreaper = adopt_orphans(True)
-        self._scratch = Scratch()
+        await self._servers.start()
         self.tell("pool.started", minimum=self._options.minimum, maximum=self._leases.maximum)
         self.act(self._leases.tick(self._now()))
         self.chore(self._house.keep())
@@ -163,14 +138,9 @@ class Pool:
             chore.cancel()
         while tasks := self._work | self._chores:
             await asyncio.wait(tasks)
-        if self._spare is not None:
-            await self._dismiss(self._spare)
         if self._timer is not None:
             self._timer.cancel()
-        await asyncio.to_thread(self._reaper.close)
-        if self._scratch is not None:
-            self._scratch.close()
-            adopt_orphans(self._was_subreaper)
+        await self._servers.close()
         self.tell("pool.closed")
 
     def statistics(self) -> PoolStatistics:
@@ -296,74 +266,25 @@ class Pool:
             grant.set_result(error)
 
     async def _launch(self, action: Launch) -> None:
-        assert self._recipe is not None, "bug: not started"
         name, began = action.browser, self._now()
-        server = self._take_spare()
+        server = self._servers.take()
         kept = self._shell.kept[name] = Kept(server, self._shell.next_upstream(self._options))
         facts = {"browser": name, "engine": action.engine, "reason": action.reason.value}
         try:
-            recipe = replace(self._recipe, upstream=kept.upstream)
-            await server.start(name, action.engine, recipe, self._options.launch_timeout)
+            await self._servers.launch(server, name, action.engine, kept.upstream)
         except BrowserLaunchFailed as error:
-            self._adopt(server)
             self.tell("browser.failed", **facts, cause=error.cause, log=error.log)
             self.act(self._leases.launch_failed(name, self._now(), error.cause, error.log))
             return
-        self._adopt(server)
         seconds = self._now() - began
         pid = server.process.pid if server.process else None
         self.tell("browser.started", **facts, pid=pid, seconds=seconds)
         self.act(self._leases.launched(name, self._now()))
-        self._begin(self._keep_spare())
+        if not self._leases.draining:
+            self._begin(self._servers.keep_spare())
         server.ended.add_done_callback(
             lambda ended: None if ended.cancelled() else self.crashed(name, ended.result())
         )
-
-    def _take_spare(self) -> BrowserServer:
-        """Return a browser server that has not launched anything: the spare, or a new one."""
-        server, self._spare = self._spare, None
-        if server is not None and server.is_fresh():
-            return server
-        if server is not None:
-            self._begin(self._dismiss(server))
-        return self._new_server()
-
-    async def _keep_spare(self) -> None:
-        """Have a server loaded and waiting: half the time of the next launch is over then."""
-        assert self._recipe is not None, "bug: not started"
-        if self._spare is not None or self._is_booting or self._leases.draining:
-            return
-        self._is_booting = True
-        server = self._new_server()
-        try:
-            await server.boot(self._recipe)
-            self._adopt(server)
-            self._spare = server
-        except BrowserLaunchFailed:
-            await self._dismiss(server)
-        finally:
-            self._is_booting = False
-
-    async def _dismiss(self, server: BrowserServer) -> None:
-        await self._finish(server, kill=True)
-        await server.sweep()
-
-    def _new_server(self) -> BrowserServer:
-        assert self._scratch is not None, "bug: not started"
-        self._servers += 1
-        return BrowserServer(self._scratch.directory / f"browser-{self._servers}")
-
-    def _adopt(self, server: BrowserServer) -> None:
-        """Have the processes of a server ended when this process is killed."""
-        assert self._scratch is not None, "bug: not started"
-        for process in server.leaders():
-            self._scratch.note(process)
-            self._reaper.adopt(process, os.fspath(server.directory))
-
-    async def _finish(self, server: BrowserServer, *, kill: bool) -> None:
-        await server.end(kill=kill, within=self._options.close_timeout)
-        for process in server.leaders():
-            self._reaper.release(process)
 
     def crashed(self, name: str, cause: str) -> None:
         kept = self._shell.kept[name]
@@ -375,7 +296,7 @@ class Pool:
     async def _end(self, action: End) -> None:
         began = self._now()
         kept = self._shell.kept[action.browser]
-        await self._finish(kept.server, kill=action.kill)
+        await self._servers.end(kept.server, kill=action.kill)
         del self._shell.kept[action.browser]
         seconds = self._now() - began
         self.tell("browser.ended", browser=action.browser, why=action.why, seconds=seconds)

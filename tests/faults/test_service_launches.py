@@ -17,10 +17,10 @@ pytestmark = pytest.mark.browser
 
 def launch_instead(here: Place, executable: Path) -> None:
     """Have the pool launch another program from now on."""
-    recipe = here.pool._recipe
+    recipe = here.pool._servers.recipe
     assert recipe is not None
     launch = {**recipe.launch, "executablePath": str(executable)}
-    here.pool._recipe = replace(recipe, launch=launch)
+    here.pool._servers.recipe = replace(recipe, launch=launch)
 
 
 def script(directory: Path, text: str) -> Path:
@@ -84,11 +84,11 @@ def test_the_next_browser_is_good_again_after_a_bad_one(tmp_path: Path) -> None:
 
     async def run() -> None:
         async with place() as here:
-            good = here.pool._recipe
+            good = here.pool._servers.recipe
             launch_instead(here, script(tmp_path, "exit 1"))
             waiter = asyncio.create_task(lease_or_refusal(here, 60))
             await until(lambda: here.kept(), 10, "launch")
-            here.pool._recipe = good
+            here.pool._servers.recipe = good
             assert await waiter in ("browser-2", "browser-3")
 
     asyncio.run(run())
