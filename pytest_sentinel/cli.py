@@ -16,6 +16,7 @@ from pytest_sentinel.errors import SentinelError
 from pytest_sentinel.gatecommand import gate
 from pytest_sentinel.heapcommand import heap
 from pytest_sentinel.loadcommand import load
+from pytest_sentinel.reportcommand import report
 from pytest_sentinel.servecommand import serve
 from pytest_sentinel.statuscommand import drain, health, resize, restart, status
 
@@ -72,7 +73,7 @@ def install_browser(*, engine: str, system: bool) -> None:
         raise click.ClickException(str(error)) from error
 
 
-for command in (gate, heap, load, serve, status, health, restart, drain, resize):
+for command in (gate, heap, load, report, serve, status, health, restart, drain, resize):
     main.add_command(command)
 
 
