@@ -29,6 +29,8 @@ from pytest_sentinel.memory.processes import MemoryReading
 from pytest_sentinel.pool.ledger import Statistics
 from pytest_sentinel.settings import OPTIONS
 from pytest_sentinel.telemetry import record
+from pytest_sentinel.telemetry.catalogue import CATALOGUE, DOMAINS
+from pytest_sentinel.telemetry.samples import MEASURED
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "pytest_sentinel"
@@ -39,7 +41,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(?<!!)\[[^\]]+\]\(([^)\s]+)\)")
-_MACHINE = re.compile(r"/work\b|/root\b|/home\b|/tmp/(?!playwright_)|\.pyenv|\blocalhost\b")
+_MACHINE = re.compile(r"/work\b|/root\b|(?<!\w)/home\b|/tmp/(?!playwright_)|\.pyenv|\blocalhost\b")
 
 
 def relative(path: Path) -> str:
@@ -81,7 +83,34 @@ def commands() -> str:
     return "\n".join(parts)
 
 
+def metrics_table() -> str:
+    """Return the table of all metrics."""
+    rows = ["| metric | type | labels | of | meaning |", "|---|---|---|---|---|"]
+    for series in CATALOGUE:
+        labels = ", ".join(f"`{label}`" for label in series.labels)
+        edges = f"; edges {', '.join(f'{edge:g}' for edge in series.buckets)}"
+        told = series.help + (edges if series.buckets else "")
+        rows.append(f"| `{series.name}` | {series.kind} | {labels} | {series.source} | {told} |")
+    rows += ["", "| label | values |", "|---|---|"]
+    for label, domain in DOMAINS.items():
+        values = f"at most {domain}" if isinstance(domain, int) else ", ".join(domain)
+        rows.append(f"| `{label}` | {values} |")
+    return "\n".join(rows) + "\n"
+
+
+def gates_table() -> str:
+    """Return the table of all that gates can ask about."""
+    rows = ["| metric | shape | unit | labels | meaning |", "|---|---|---|---|---|"]
+    for name, measured in MEASURED.items():
+        labels = ", ".join(f"`{label}`" for label in measured.labels)
+        unit = measured.unit or "-"
+        rows.append(f"| `{name}` | {measured.shape} | {unit} | {labels} | {measured.help} |")
+    return "\n".join(rows) + "\n"
+
+
 GENERATED = {
+    REFERENCE / "metrics.md": ("metrics", metrics_table),
+    REFERENCE / "gates.md": ("gates", gates_table),
     REFERENCE / "options.md": ("options", options_table),
     REFERENCE / "command.md": ("commands", commands),
 }
@@ -230,6 +259,10 @@ SECTIONS: dict[str, Any] = {
     "### `memory`": record.Memory,
     "### `crash`": record.Crash,
     "### `leaks`": record.Leftover,
+    "### `page`": record.PageFigures,
+    "### `visits`": record.Visit,
+    "## Line `sample`": record.Sample,
+    "## Line `gate`": record.GateVerdict,
     "## Line `browser`": record.BrowserEvent,
     "## Line `end`": record.End,
 }

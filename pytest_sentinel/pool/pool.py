@@ -236,6 +236,7 @@ class Pool:
     # Carrying out what the books decide
 
     def act(self, actions: list[Action]) -> None:
+        """Carry out what the books decided, now or in a task of its own."""
         for action in actions:
             match action:
                 case Grant(ticket, _):
@@ -287,6 +288,7 @@ class Pool:
         )
 
     def crashed(self, name: str, cause: str) -> None:
+        """Book the end of a browser that nobody ended."""
         kept = self._shell.kept[name]
         log = kept.server.tail()
         held = len(self._leases.on(name))
@@ -311,6 +313,7 @@ class Pool:
         task.add_done_callback(self._work.discard)
 
     def chore(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run work that the end of the pool may cut off."""
         task = asyncio.create_task(work)
         self._chores.add(task)
         task.add_done_callback(self._chores.discard)
@@ -328,4 +331,5 @@ class Pool:
         return asyncio.get_running_loop().time()
 
     def tell(self, name: str, **facts: str | int | float | bool | None) -> None:
+        """Say that something happened, with what is known of it."""
         self._say(Event(name, time.time(), facts))

@@ -5,8 +5,7 @@ Law 2: an event that the table does not list for a state raises and changes noth
 
     LAUNCHING   asked for, not answering yet; takes a slot
     READY       answers; tests may use it
-    DRAINING    a successor is READY, or its place is given up; nobody new gets it, what runs on
-                it may finish
+    DRAINING    nobody new gets it (a successor is READY, or its place is given up)
     CLOSING     being ended; its processes may still live, so it still takes a slot
     DEAD        its processes are gone; the slot is free
 """
