@@ -314,11 +314,10 @@ def _get(port: int, path: str) -> bytes:
 
 
 def _post(port: int, path: str, body: str) -> None:
-    method = "POST" if body else "GET"
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{port}/{path}", data=body.encode() or None, method=method
-    )
-    urllib.request.urlopen(request, timeout=60).close()
+    url = f"http://127.0.0.1:{port}/{path}"
+    request = urllib.request.Request(url, data=body.encode(), method="POST")
+    with urllib.request.urlopen(request, timeout=60):
+        pass
 
 
 def _state(port: int) -> str:
