@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import os
 import shutil
 import signal
 import time
@@ -15,7 +15,7 @@ import pytest
 from dashboards.src.rules import ROOT
 from pytest_sentinel import browsers
 from tests.runs import slack, wait_until
-from tests.service.serving import Service, service
+from tests.service.serving import service
 from tests.telemetry.servers import Webhook, alertmanager, needed, prometheus
 
 pytestmark = [needed, pytest.mark.browser]
@@ -34,25 +34,53 @@ receivers: [{{name: webhook, webhook_configs: [{{url: "{url}", send_resolved: tr
 """
 
 
-def kill_browsers(running: Service) -> None:
-    """Kill every browser of a service."""
-    for process in running.processes():
-        with suppress(psutil.Error):
-            if "headless_shell" in process.name() or "headless-shell" in process.name():
-                process.send_signal(signal.SIGKILL)
+class Browser:
+    """A browser of our own, which can be broken and mended: the system's, by other links."""
+
+    def __init__(self, directory: Path) -> None:
+        found = shutil.which("chromium-headless-shell")
+        choice = browsers.prepare(dict(os.environ))
+        assert found is not None
+        assert choice.executable is not None
+        self.directory = directory
+        shutil.copytree(choice.executable.resolve().parent, directory, copy_function=_link)
+        self._binary = directory / choice.executable.resolve().name
+
+    def spoil(self) -> None:
+        """Take the binary away, and kill what runs of it."""
+        self._binary.rename(self._binary.with_suffix(".gone"))
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if process.exe().startswith(str(self.directory)):
+                    process.send_signal(signal.SIGKILL)
+
+    def mend(self) -> None:
+        """Put it back."""
+        self._binary.with_suffix(".gone").rename(self._binary)
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(os.path.realpath(source), target)
+    except OSError:  # another file system
+        shutil.copy2(source, target)
 
 
 def test_a_browser_that_does_not_start_is_heard_of_and_so_is_its_repair(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Within 60 s the webhook has the alert, with its runbook; after the repair it is resolved."""
-    binary = _a_browser_of_our_own(tmp_path / "browser")
+    browser = Browser(tmp_path / "browser")
     rules = tmp_path / "rules"
     shutil.copytree(ROOT / "dashboards", rules)
+    environment = {
+        "PATH": f"{browser.directory}:{os.environ['PATH']}",
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+    }
     options = ("--min", "1", "--max", "1", "--probe-interval", "1 s")
     with (
         Webhook() as webhook,
-        service(tmp_path, *options, PLAYWRIGHT_BROWSERS_PATH=str(binary.root)) as running,
+        service(tmp_path, *options, **environment) as running,
         alertmanager(tmp_path / "am", ALERTMANAGER.format(url=webhook.url)) as url,
     ):
         wait_until(lambda: running.browsers("ready"), 30 * slack(), "a browser")
@@ -61,13 +89,12 @@ def test_a_browser_that_does_not_start_is_heard_of_and_so_is_its_repair(
         )
         with prometheus(tmp_path / "prometheus", config) as server:
             wait_until(lambda: server.value("sentinel_pool_ready"), 20 * slack(), "a scrape")
-            binary.spoil()
             broken = time.time()
-            kill_browsers(running)
+            browser.spoil()
             name = "SentinelCrashLoop"
             wait_until(lambda: webhook.first(name, "firing"), 60, "an alert")
             heard = webhook.first(name, "firing")
-            binary.mend()
+            browser.mend()
             mended = time.time()
             wait_until(lambda: webhook.first(name, "resolved"), 120 * slack(), "its end")
             resolved = webhook.first(name, "resolved")
