@@ -23,8 +23,10 @@ SUITE = """
 import os, signal, threading, http.server
 import psutil, pytest
 
-PAGE = b"""<h1>Shop</h1><p>Fresh bread</p><img src=/missing.png>
-<script>console.error('no stock')</script>"""
+PAGE = (
+    b"<h1>Shop</h1><p>Fresh bread</p><img src=/missing.png>"
+    b"<script>console.error('no stock')</script>"
+)
 
 @pytest.fixture(scope="session")
 def shop():
