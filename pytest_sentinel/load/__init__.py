@@ -8,14 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pytest_sentinel.load.scenario import run_scenario
+    from pytest_sentinel.load.steps import run_scenario
     from pytest_sentinel.load.user import BrowserUser, task
 
 __all__ = ["BrowserUser", "run_scenario", "task"]
 
 _LATER = {
     "BrowserUser": "pytest_sentinel.load.user",
-    "run_scenario": "pytest_sentinel.load.scenario",
+    "run_scenario": "pytest_sentinel.load.steps",
     "task": "pytest_sentinel.load.user",
 }
 

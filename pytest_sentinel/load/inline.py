@@ -19,7 +19,8 @@ from pytest_sentinel.load.localpool import LocalPool
 from pytest_sentinel.load.locustfile import Found
 from pytest_sentinel.load.nodedriver import NodeDriver
 from pytest_sentinel.load.remotepool import RemotePool
-from pytest_sentinel.load.scenario import Iteration, Result, StepResult, stand_in
+from pytest_sentinel.load.scenario import Iteration, Result
+from pytest_sentinel.load.steps import StepResult, stand_in
 from pytest_sentinel.pool.reaper import Reaper
 from pytest_sentinel.units import format_duration
 

@@ -1,6 +1,6 @@
 """One iteration of a scenario on a browser: steps, a context of its own, what failures leave.
 
-The same for a sidecar, for one user before a person's eyes, and for a test (``run_scenario``).
+The same for a sidecar and for one user before a person's eyes.
 Law: a failed step ends its iteration, and a context that was opened is closed, or its browser is
 given up. Knows neither Locust nor where browsers come from.
 """
@@ -8,15 +8,14 @@ given up. Knows neither Locust nor where browsers come from.
 from __future__ import annotations
 
 import asyncio
-import time
-import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pytest_sentinel.load.artifacts import Artifacts
 from pytest_sentinel.load.plan import Terms
+from pytest_sentinel.load.steps import StepResult, Steps, all_of, failure_of
 from pytest_sentinel.load.vitals import Vitals
 from pytest_sentinel.load.wire import Failure, PageLoad
 
@@ -43,16 +42,6 @@ class Seat(Protocol):
         """Have the browser ended: it does not do what it should."""
 
 
-@dataclass(frozen=True, slots=True)
-class StepResult:
-    """A step that ended; ``started`` is in seconds since the epoch."""
-
-    name: str
-    started: float
-    seconds: float
-    failure: Failure | None = None
-
-
 @dataclass(slots=True)
 class Result:
     """How an iteration went.
@@ -67,57 +56,6 @@ class Result:
     in_step: bool = False
     loads: tuple[PageLoad, ...] = ()
     state: Any = None
-
-
-@dataclass(slots=True, eq=False)
-class Steps:
-    """What a scenario calls to begin a step: ``async with step("home"):``.
-
-    Args:
-        tell: called with each step that ended.
-        failed: awaited while the page is still as the failure left it.
-        judge: says what a failure is, once it is known whose fault it was.
-        cut: says why a step is cut off, unless nobody listens to it any more.
-    """
-
-    tell: Callable[[StepResult], None]
-    failed: Callable[[str], Awaitable[None]]
-    judge: Callable[[BaseException], Awaitable[Failure]]
-    cut: Callable[[], Failure | None] = lambda: None
-    under_way: list[str] = field(default_factory=list)
-    last: str = ""
-    reported: BaseException | None = None
-
-    @property
-    def current(self) -> str:
-        """The name of the step that is under way, or was last."""
-        return self.under_way[-1] if self.under_way else self.last
-
-    @asynccontextmanager
-    async def __call__(self, name: str) -> AsyncIterator[None]:
-        """Time a step."""
-        started, began = time.time(), time.perf_counter()
-        self.under_way.append(name)
-        self.last = name
-        try:
-            yield
-        except Exception as error:
-            seconds = time.perf_counter() - began
-            failure = await self.judge(error)
-            if self.reported is not error:
-                await self.failed(name)
-            self.reported = error
-            self.tell(StepResult(name, started, seconds, failure))
-            raise
-        except asyncio.CancelledError as error:
-            if (why := self.cut()) is not None:
-                self.reported = error
-                self.tell(StepResult(name, started, time.perf_counter() - began, why))
-            raise
-        else:
-            self.tell(StepResult(name, started, time.perf_counter() - began))
-        finally:
-            self.under_way.pop()
 
 
 @dataclass(slots=True, eq=False)
@@ -269,7 +207,7 @@ class Iteration:
         if "closed" in str(error) or "crashed" in str(error):
             await asyncio.wait({self._seat.lost}, timeout=_LOST_WITHIN)
         if self._seat.lost.done():
-            return Failure("BrowserLost", self._seat.lost.result(), _all_of(error))
+            return Failure("BrowserLost", self._seat.lost.result(), all_of(error))
         return failure_of(error)
 
 
@@ -284,56 +222,6 @@ async def _cut(work: asyncio.Task[Result], seat: Seat) -> None:
         work.exception()
 
 
-def failure_of(error: BaseException) -> Failure:
-    """Return what an exception says, in short and in full."""
-    first = (str(error).strip().splitlines() or [""])[0][:300]
-    return Failure(type(error).__name__, first, _all_of(error))
-
-
-def _all_of(error: BaseException) -> str:
-    return "".join(traceback.format_exception(error))[-8000:]
-
-
 def _look_at(closing: asyncio.Future[None]) -> None:
     if not closing.cancelled():
         closing.exception()
-
-
-async def run_scenario(
-    task: Any, page: Any, *, person: Any = None, host: str | None = None
-) -> list[StepResult]:
-    """Run a task of a browser user as a test, on a page of async Playwright; return its steps.
-
-    The first thing that goes wrong is raised as it is. ``page.goto("/")`` needs the ``base_url`` of
-    the page's context.
-
-    Args:
-        task: such as ``Shopper.buy``.
-        page: Playwright's, asynchronous.
-        person: what the task gets as ``self``; by default an object of its class that belongs to
-            no Locust.
-        host: the host of that object.
-    """
-    scenario = getattr(task, "scenario", task)
-    steps: list[StepResult] = []
-
-    async def nothing(_: str) -> None:
-        return
-
-    async def judge(error: BaseException) -> Failure:
-        return failure_of(error)
-
-    if person is None and hasattr(task, "owner"):
-        person = stand_in(task.owner, 1, host)
-    await scenario(person, page, Steps(steps.append, nothing, judge))
-    return steps
-
-
-def stand_in(cls: type, number: int, host: str | None) -> Any:
-    """Return what scenarios of ``cls`` get as ``self``: its attributes and methods, no Locust."""
-    person: Any = object.__new__(cls)
-    person.environment = None
-    person.user_number = number
-    if host is not None:
-        person.host = host
-    return person

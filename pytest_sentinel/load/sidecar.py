@@ -29,7 +29,8 @@ from pytest_sentinel.load.nodedriver import NodeDriver
 from pytest_sentinel.load.parentdeath import ask_for_signal
 from pytest_sentinel.load.plan import default_slots
 from pytest_sentinel.load.remotepool import RemotePool
-from pytest_sentinel.load.scenario import Iteration, Result, StepResult, failure_of, stand_in
+from pytest_sentinel.load.scenario import Iteration, Result
+from pytest_sentinel.load.steps import StepResult, failure_of, stand_in
 from pytest_sentinel.memory.host import available_memory
 from pytest_sentinel.memory.processes import read_memory
 from pytest_sentinel.pool.reaper import Reaper

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import socket
+import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from pytest_sentinel.load import wire
 from tests.larder.process import Larder
-from tests.load.sidecarkit import sidecar, wait_gone
+from tests.load.sidecarkit import Talk, sidecar, wait_gone
 from tests.runs import slack
 
 pytestmark = pytest.mark.browser
@@ -278,3 +282,115 @@ def test_a_locustfile_that_cannot_be_imported_is_told(tmp_path: Path) -> None:
         assert broken.failure.kind == "LocustfileError"
         assert "ZeroDivisionError" in broken.failure.message
         assert talk.process.wait(20 * slack()) == 0
+
+
+ROUGH = """
+@task
+async def silent(self, page, step):
+    async with step("for ever"):
+        await page.goto("/")
+
+
+@task
+async def stay(self, page, step):
+    async with step("leave"):
+        await page.goto("/meals")
+        await page.evaluate("onbeforeunload = (event) => event.preventDefault()")
+        await page.get_by_role("heading", level=1).click()  # else no browser asks
+        await page.goto("/kitchen")
+    async with step("stay until the end"):
+        await page.evaluate("onbeforeunload = (event) => event.preventDefault()")
+        await page.get_by_role("heading", level=1).click()
+
+
+@task
+async def hungry(self, page, step):
+    async with step("eat"):
+        await page.goto("/meals")
+        await page.evaluate("const all = []; while (true) all.push(new Array(1e6).fill({}))")
+
+
+@task
+async def abort(self, page, step):
+    async with step("abort"):
+        await page.goto("chrome://crash")
+
+
+Shopper = user(
+    buy=buy, silent=silent, stay=stay, hungry=hungry, abort=abort, step_timeout=5.0, artifacts="off"
+)
+"""
+
+
+def test_a_page_that_never_loads_fails_its_step(tmp_path: Path, larder: Larder) -> None:
+    """It is cut off by the time that a step may take; the next iteration goes on."""
+    with socket.create_server(("127.0.0.1", 0)) as deaf, sidecar(tmp_path, FLOW + ROUGH) as talk:
+        talk.run(0, "Shopper.silent", host=f"http://127.0.0.1:{deaf.getsockname()[1]}")
+        talk.run(1, host=larder.url)
+
+        ended, step = talk.hear(wire.Ended, 0), talk.hear(wire.StepEnded, 0)
+        assert step.failure is not None
+        assert (ended.outcome, step.failure.kind) == ("failed", "TimeoutError")
+        assert talk.hear(wire.Ended, 1).outcome == "passed"
+
+
+def test_a_page_that_asks_before_it_goes_holds_nobody_up(tmp_path: Path, larder: Larder) -> None:
+    """Neither a navigation nor the end of the iteration waits for an answer."""
+    with sidecar(tmp_path, FLOW + ROUGH, slots=1) as talk:
+        for number in range(2):
+            talk.run(number, "Shopper.stay", host=larder.url)
+            assert talk.hear(wire.Ended, number).outcome == "passed"
+
+
+@pytest.mark.parametrize("how", ["hungry", "abort"])
+def test_a_renderer_that_dies_fails_its_step_alone(
+    tmp_path: Path, larder: Larder, how: str
+) -> None:
+    """Out of memory or aborted, it was the page's; what runs beside it on the browser passes."""
+    small = ("--js-flags=--max-old-space-size=48",)
+    with sidecar(tmp_path, FLOW + ROUGH, launch_args=small) as talk:
+        talk.run(0, f"Shopper.{how}", host=larder.url)
+        for number in range(1, 4):
+            talk.run(number, host=larder.url)
+
+        ended = talk.hear(wire.Ended, 0)
+        assert (ended.outcome, ended.in_step) == ("failed", True)
+        assert {talk.hear(wire.Ended, number).outcome for number in range(1, 4)} == {"passed"}
+
+
+def test_a_soak_leaves_and_loses_nothing(tmp_path: Path, larder: Larder) -> None:
+    """Every iteration ends once; memory and descriptors are at the end what they were early on.
+
+    A hundred iterations, or as many as SENTINEL_SOAK says.
+    """
+    total = int(os.environ.get("SENTINEL_SOAK", "100"))
+    early: dict[str, int] = {}
+    with sidecar(tmp_path, users(artifacts="off")) as talk:
+        begun, ended = 0, 0
+        while ended < total:
+            while begun < min(total, ended + 4):
+                talk.run(begun, host=larder.url)
+                begun += 1
+            assert talk.hear(wire.Ended).outcome == "passed"
+            ended += 1
+            if ended == total // 2:
+                early = _usage(talk)
+        late = _usage(talk)
+        assert [m for m in talk.heard if isinstance(m, wire.Ended)] == []
+        assert len([m for m in talk.heard if isinstance(m, wire.StepEnded)]) == 2 * total
+
+    sys.stdout.write(f"{total} iterations: half way {early}, at the end {late}\n")
+    assert late["descriptors"] <= early["descriptors"] + 10
+    assert late["processes"] <= early["processes"] + 3
+    assert late["sidecar MiB"] <= early["sidecar MiB"] + 20
+
+
+def _usage(talk: Talk) -> dict[str, int]:
+    family = talk.family()
+    own = psutil.Process(talk.process.pid)
+    return {
+        "descriptors": own.num_fds(),
+        "processes": len(family),
+        "sidecar MiB": own.memory_full_info().uss >> 20,
+        "driver MiB": talk.driver().memory_full_info().uss >> 20,
+    }

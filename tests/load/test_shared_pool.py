@@ -1,0 +1,78 @@
+"""Locust and pytest on the browsers of one service, at the same time."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.larder.process import Larder
+from tests.load.locustkit import FLOW, booked, locust
+from tests.runs import CACHE, slack
+from tests.service.serving import service
+
+pytestmark = pytest.mark.browser
+
+ROOT = Path(__file__).resolve().parents[2]
+CAP = 3
+
+
+def test_load_and_a_suite_share_a_pool(tmp_path: Path, larder: Larder) -> None:
+    """Both end green; both are owners in the status, and neither holds more than its cap."""
+    seen: list[Counter[str]] = []
+    over = threading.Event()
+    (tmp_path / "pool").mkdir()
+    (tmp_path / "load").mkdir()
+    options = ("--max", "2", "--contexts-per-browser", "4", "--per-owner", str(CAP))
+    with service(tmp_path / "pool", *options, "--acquire-timeout", "60 s") as pool:
+
+        def watch() -> None:
+            while not over.wait(0.2):
+                seen.append(Counter(lease["owner"] for lease in pool.leases()))
+
+        watching = threading.Thread(target=watch)
+        watching.start()
+        try:
+            told = ("--headless", "-r", "4", "-u", "6", "-t", "25s", "--host", larder.url)
+            with locust(tmp_path / "load", FLOW, *told, "--sentinel-pool", pool.ws) as run:
+                suite = _suite(pool.ws)
+                assert run.wait() == 0, run.text()
+                report = run.report()
+        finally:
+            over.set()
+            watching.join()
+        shown = pool.command("status").stdout
+
+    assert suite.returncode == 0, suite.stdout[-3000:]
+    outcomes = booked(report)
+    assert outcomes["passed"] > 3
+    assert (outcomes["failed"], outcomes["infrastructure"]) == (0, 0)
+    assert report["iterations"]["Shopper.look"]["wait"]["count"] >= outcomes["passed"]
+    both = [counts for counts in seen if len(counts) > 1]
+    assert both, "they never held leases at the same time"
+    assert {"locust"} < set().union(*both)
+    assert max(max(counts.values()) for counts in both) <= CAP
+    assert "ready" in shown
+
+
+def _suite(ws: str) -> subprocess.CompletedProcess[str]:
+    """Run the end-to-end suite of the shop on the pool, on two workers."""
+    names = ("locust", "html", "django", "rerunfailures", "cacheprovider")
+    return subprocess.run(
+        [
+            *(sys.executable, "-m", "pytest", "tests/e2e", "-n", "2", "-q"),
+            *("--sentinel-pool", ws, "--sentinel-record=off"),
+            *(word for name in names for word in ("-p", f"no:{name}")),
+        ],
+        cwd=ROOT,
+        env={**os.environ, "XDG_CACHE_HOME": CACHE},
+        capture_output=True,
+        text=True,
+        timeout=300 * slack(),
+        check=False,
+    )
