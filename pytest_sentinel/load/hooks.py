@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from pytest_sentinel import gates
+from pytest_sentinel.addresses import parse_address
 from pytest_sentinel.load import outcome, wire
 from pytest_sentinel.load.desk import Desk
 from pytest_sentinel.load.distributed import begin_master, begin_worker
+from pytest_sentinel.load.exposition import serve_metrics
 from pytest_sentinel.load.plan import check_pool
 from pytest_sentinel.load.webtab import add_tab
 from pytest_sentinel.memory.processes import read_memory
@@ -73,6 +75,8 @@ def add_options(parser: Any, **_: Any) -> None:
         default=[],
     )
     add("--sentinel-report", "Write what the run came to as JSON into this file.", default="")
+    add("--sentinel-metrics", "Serve Prometheus metrics of the whole run at HOST:PORT (not on "
+        "workers).", default="")  # fmt: skip
     add("--sentinel-roles", "Keep browser users and others apart: this many workers, the first "
         "ones, are for browser users alone.", type=int, default=0)  # fmt: skip
 
@@ -137,6 +141,8 @@ def begin(environment: Any, dispatcher: type | None) -> Desk:
     if desk.link is not None:
         events.quit.add_listener(lambda **_: desk.link.close())
         desk.link.start()
+    if role != "worker" and (place := option(environment, "metrics", "")):
+        serve_metrics(parse_address(place, 0), environment, desk)
     if environment.web_ui is not None:
         add_tab(environment.web_ui, desk)
     return desk

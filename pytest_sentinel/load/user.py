@@ -57,11 +57,13 @@ def _as_task(function: Any, weight: int) -> Any:
 
 
 @overload
-def task(weight: _F) -> _F: ...
+def task(weight: _F) -> _F:  # noqa: D418 - every public function of ours says what it does
+    """Mark a method as a task."""
 
 
 @overload
-def task(weight: int = 1) -> Callable[[_F], _F]: ...
+def task(weight: int = 1) -> Callable[[_F], _F]:  # noqa: D418
+    """Mark a method as a task of that weight."""
 
 
 def task(weight: Any = 1) -> Any:

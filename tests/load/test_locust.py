@@ -416,3 +416,19 @@ def test_locusts_own_decorator_does_as_well(tmp_path: Path, larder: Larder) -> N
         assert run.wait() == 0, run.text()
 
     assert booked(run.report())["passed"] > 0
+
+
+def test_metrics_are_served_while_it_runs(tmp_path: Path, larder: Larder) -> None:
+    """The master's port has users, steps and requests of all workers, and stops with the run."""
+    port = _free_port()
+    place = ("--sentinel-metrics", f"127.0.0.1:{port}")
+    with locust(tmp_path, MIXED, *DISTRIBUTED, "-u", "4", "--host", larder.url, *place) as run:
+        wait_until(lambda: _answers(port), 60 * slack(), "a port")
+        wait_until(lambda: b'task="Shopper.look/kitchen"' in _get(port, "/"), 60 * slack(), "data")
+        text = _get(port, "/").decode()
+        run.stop()
+
+    assert "sentinel_load_users 4.0" in text
+    assert 'sentinel_load_requests_total{task="GET /health",verdict="ok"}' in text
+    assert 'sentinel_load_request_duration_seconds_bucket{le="0.2",task="Shopper.look"}' in text
+    assert not _answers(port)

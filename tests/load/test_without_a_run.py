@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import loops
 from tests.larder.process import Larder
 from tests.load.locustkit import FLOW, HEAD
 from tests.runs import CACHE, slack
@@ -100,14 +100,14 @@ async def visit(task):
         return [step.name for step in steps], url
 
 def test_buy():
-    names, url = asyncio.run(visit(Shopper.twice))
+    names, url = loops.run(visit(Shopper.twice))
     assert names == ["meals", "search", "meals", "search"]
     assert url.endswith("/meals?q=soup")
     assert gevent.monkey.saved == {{}}
 
 def test_fail():
     with pytest.raises(AssertionError):
-        asyncio.run(visit(Shopper.fail))
+        loops.run(visit(Shopper.fail))
 """)
 
     told = subprocess.run(
@@ -233,7 +233,7 @@ def test_vitals_are_those_of_the_browser(tmp_path: Path, larder: Larder) -> None
             await browser.close()
         return own, vitals
 
-    own, vitals = asyncio.run(visit())
+    own, vitals = loops.run(visit())
     loads = vitals.loads()
 
     assert [load.page for load in loads] == [
