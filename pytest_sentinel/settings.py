@@ -232,10 +232,10 @@ OPTIONS: tuple[Option, ...] = (
         "main",
     ),
     Option(
-        "page_metrics", _choice("on", "off", "heap"), "on", "on|off|heap",
+        "page_metrics", _choice("on", "off", "heap"), "off", "on|off|heap",
         "note web vitals, console errors and failed requests of each test's pages; heap: also"
         " their heap and nodes at the end, which takes a garbage collection a test",
-        "off",
+        "on",
     ),
     Option(
         "gates", _or_off(_path), "off", "GATES",

@@ -18,6 +18,7 @@ from typing import Any, Final
 import gevent
 from gevent import socket, subprocess
 from gevent.event import Event
+from gevent.lock import RLock
 from gevent.queue import SimpleQueue
 
 from pytest_sentinel.errors import SidecarFailed, WireError
@@ -51,6 +52,7 @@ class Link:
         self._errors: Any = None
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
         self._settled = Event()
+        self._turn = RLock()
         self._ready: wire.Ready | None = None
         self._broken: wire.Failure | None = None
         self._started_at = 0.0
@@ -228,8 +230,9 @@ class Link:
             self._breaker.prove(self._name())
 
     def _say(self, message: wire.FromWorker) -> None:
-        if self._socket is not None:
-            with contextlib.suppress(OSError):  # the reader says what happened
+        # One at a time: a frame that does not fit at once must not be cut by another's.
+        with self._turn, contextlib.suppress(OSError):  # the reader says what happened
+            if self._socket is not None:
                 self._socket.sendall(wire.encode(message))
 
     def _name(self, ahead: int = 0) -> str:

@@ -22,7 +22,7 @@ from prometheus_client.exposition import default_handler, generate_latest
 
 from pytest_sentinel.addresses import Address
 from pytest_sentinel.telemetry.measures import Measures, Table
-from pytest_sentinel.telemetry.record import Line
+from pytest_sentinel.telemetry.record import BrowserEvent, Line
 from pytest_sentinel.telemetry.registry import (
     LAST,
     LiveMeasures,
@@ -108,29 +108,31 @@ class Exporter:
         return f"{host}:{port}"
 
     def start(self) -> None:
-        """Open the live port and begin to write the file."""
+        """Open the live port."""
         port = self._wanted.port
         if port is not None:
             with self._guarded("live", f"the metrics are not served at {port}"):
                 figures = RunFigures(self._live.table, seen=self._scraped.set)
                 self._server = start_http_server(port.port, port.host, registry_of(figures))
-        if self._wanted.directory is not None:
-            self._writer = threading.Thread(target=self._write, name="sentinel-export", daemon=True)
-            self._writer.start()
         self._tell()
 
     def add(self, line: Line) -> None:
         """Take one line of the record."""
         self._live.add(line)
         self._changed.set()
+        # A run without browsers gets no thread of ours, for its tests may fork.
+        starts = self._writer is None and isinstance(line, BrowserEvent)
+        if starts and self._wanted.directory is not None:
+            self._writer = threading.Thread(target=self._write, name="sentinel-export", daemon=True)
+            self._writer.start()
 
     def finish(self) -> dict[str, int]:
         """Write and push everything a last time; return the failures by transport."""
         self._stop.set()
         self._changed.set()
         works: list[tuple[str, Callable[[], None]]] = []
-        if self._writer is not None:
-            works.append(("file", self._writer.join))
+        if self._wanted.directory is not None:
+            works.append(("file", self._writer.join if self._writer is not None else self._write))
         if self._wanted.textfile is not None:
             works.append(("textfile", self._write_textfile))
         if self._wanted.push is not None:

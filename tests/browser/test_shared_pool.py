@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from pytest_sentinel.errors import PoolRefused, SettingError
+from tests import loops
 from tests.faults.poolkit import client, place, until
 
 pytestmark = pytest.mark.browser
@@ -30,7 +31,7 @@ def test_draining_waits_for_the_leases_and_then_sends_them_away() -> None:
             await here.pool.drain(None)
             assert here.pool.statistics().draining
 
-    asyncio.run(run())
+    loops.run(run())
 
 
 def test_restart_and_resize_change_a_pool_that_serves() -> None:
@@ -55,7 +56,7 @@ def test_restart_and_resize_change_a_pool_that_serves() -> None:
             assert here.pool.statistics().maximum == 1
             await until(lambda: len(here.pool.statistics().browsers) <= 2, 15, "smaller pool")
 
-    asyncio.run(run())
+    loops.run(run())
 
 
 def test_statistics_tell_every_browser_and_lease() -> None:
@@ -85,7 +86,7 @@ def test_statistics_tell_every_browser_and_lease() -> None:
             await here.pool.aclose()
             await here.pool.aclose()
 
-    asyncio.run(run())
+    loops.run(run())
 
 
 def test_a_context_that_nobody_owns_is_found_and_disposed_of() -> None:
@@ -105,7 +106,7 @@ def test_a_context_that_nobody_owns_is_found_and_disposed_of() -> None:
             assert here.pool.statistics().counters["contexts_disposed_total"] == {"nobody": 1}
             assert await here.contexts() == 0
 
-    asyncio.run(run())
+    loops.run(run())
 
 
 def test_browsers_of_another_service_are_leased_like_own_ones() -> None:
@@ -126,4 +127,4 @@ def test_browsers_of_another_service_are_leased_like_own_ones() -> None:
                 await far.pool.drain(0.0)
                 await until(lambda: near.named("browser.crashed"), 10, "the end of the upstream")
 
-    asyncio.run(run())
+    loops.run(run())

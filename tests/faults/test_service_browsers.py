@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests import loops
 from tests.faults.poolkit import Client, Place, place, until
 
 pytestmark = pytest.mark.browser
@@ -75,7 +76,7 @@ def test_a_killed_browser_fails_its_leases_and_is_replaced() -> None:
             accepted = sum(counters["leases_total"].values())
             assert accepted == sum(counters["ends_total"].values())
 
-    asyncio.run(run())
+    loops.run(run())
 
 
 async def wait_for_lease(here: Place) -> str:
@@ -103,7 +104,7 @@ def test_a_killed_renderer_fails_only_its_page() -> None:
             assert await here.contexts() == 1
             assert not here.named("browser.crashed")
 
-    asyncio.run(run())
+    loops.run(run())
 
 
 def test_a_page_out_of_memory_fails_alone() -> None:
@@ -126,7 +127,7 @@ def test_a_page_out_of_memory_fails_alone() -> None:
             await until(lambda: here.slots("free") == 1, 5, "free slot")
             assert not here.named("browser.crashed")
 
-    asyncio.run(run())
+    loops.run(run())
 
 
 def test_a_stopped_browser_is_found_and_replaced() -> None:
@@ -149,7 +150,7 @@ def test_a_stopped_browser_is_found_and_replaced() -> None:
                 assert lease.browser == "browser-2"
             assert not psutil.pid_exists(server.browser.pid)
 
-    asyncio.run(run())
+    loops.run(run())
 
 
 def test_a_page_that_spins_is_not_the_browsers_fault() -> None:
@@ -174,7 +175,7 @@ def test_a_page_that_spins_is_not_the_browsers_fault() -> None:
             assert await here.contexts() == 0
             assert not here.named("browser.crashed")
 
-    asyncio.run(run())
+    loops.run(run())
 
 
 def test_a_stopped_gpu_process_leaves_a_pool_that_serves() -> None:
@@ -192,7 +193,7 @@ def test_a_stopped_gpu_process_leaves_a_pool_that_serves() -> None:
             async with asyncio.timeout(30), here.client("next") as successor:
                 assert await successor.do("open", 1) == 1
 
-    asyncio.run(run())
+    loops.run(run())
 
 
 def test_a_context_that_does_not_close_is_disposed_of() -> None:
@@ -210,7 +211,7 @@ def test_a_context_that_does_not_close_is_disposed_of() -> None:
             async with here.client("next") as successor:
                 assert await successor.do("open", 1) == 1
 
-    asyncio.run(run())
+    loops.run(run())
 
 
 def test_a_browser_that_does_not_close_is_killed_in_bound() -> None:
@@ -228,4 +229,4 @@ def test_a_browser_that_does_not_close_is_killed_in_bound() -> None:
             assert not psutil.pid_exists(server.browser.pid)
             assert [browser.name for browser in here.pool.statistics().browsers] == ["browser-2"]
 
-    asyncio.run(run())
+    loops.run(run())

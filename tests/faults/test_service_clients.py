@@ -8,6 +8,7 @@ import signal
 
 import pytest
 
+from tests import loops
 from tests.faults.poolkit import place, until
 
 pytestmark = pytest.mark.browser
@@ -33,7 +34,7 @@ def test_a_killed_client_gives_everything_back() -> None:
             assert {event.facts["owner"] for event in here.named("lease.ended")} >= {"victim"}
             assert not here.named("browser.crashed")
 
-    asyncio.run(run())
+    loops.run(run())
 
 
 def test_clients_killed_while_they_open_contexts_leave_none() -> None:
@@ -56,7 +57,7 @@ def test_clients_killed_while_they_open_contexts_leave_none() -> None:
             await until(is_clean, 10, "browser without contexts")
             assert not here.named("browser.crashed")
 
-    asyncio.run(run())
+    loops.run(run())
 
 
 def test_a_frozen_client_loses_its_lease_by_its_deadline() -> None:
@@ -78,7 +79,7 @@ def test_a_frozen_client_loses_its_lease_by_its_deadline() -> None:
             revoked = [event.facts["lease"] for event in here.named("lease.revoked")]
             assert revoked[0] == "lease-1"
 
-    asyncio.run(run())
+    loops.run(run())
 
 
 def test_a_greedy_owner_does_not_starve_the_others() -> None:
@@ -105,7 +106,7 @@ def test_a_greedy_owner_does_not_starve_the_others() -> None:
             done.set()
             await asyncio.gather(*crowd)
 
-    asyncio.run(run())
+    loops.run(run())
 
 
 def test_a_jump_of_the_clock_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,4 +121,4 @@ def test_a_jump_of_the_clock_changes_nothing(monkeypatch: pytest.MonkeyPatch) ->
             assert not here.named("lease.revoked")
             assert not here.named("browser.ended")
 
-    asyncio.run(run())
+    loops.run(run())

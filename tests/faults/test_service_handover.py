@@ -11,6 +11,7 @@ from contextlib import suppress
 import pytest
 
 from pytest_sentinel.errors import PoolRefused
+from tests import loops
 from tests.faults.poolkit import Place, place, until
 
 pytestmark = pytest.mark.browser
@@ -67,4 +68,4 @@ def test_no_slot_is_lost_or_doubled_at_hand_over() -> None:
             assert {"full", "gone", "timeout"} <= set(seen)
             assert not here.named("browser.crashed")
 
-    asyncio.run(run())
+    loops.run(run())

@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests import loops
 from tests.faults.poolkit import client
 from tests.runs import slack, wait_until
 from tests.service.serving import Service
@@ -62,7 +63,7 @@ def test_a_killed_service_takes_its_browsers_along(start: Callable[..., Service]
             assert "closed" in await asyncio.wait_for(one.fail("evaluate", "1"), 5 * slack())
             wait_until(lambda: not ours(service), 5 * slack(), "a clean machine")
 
-    asyncio.run(run())
+    loops.run(run())
 
 
 def test_browsers_that_hang_go_with_a_killed_service(start: Callable[..., Service]) -> None:

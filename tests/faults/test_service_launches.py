@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pytest_sentinel.errors import PoolRefused
+from tests import loops
 from tests.faults.poolkit import Place, place, until
 from tests.runs import slack
 
@@ -61,7 +62,7 @@ def test_a_browser_that_exits_at_launch_is_tried_three_times(tmp_path: Path) -> 
             assert isinstance(later, PoolRefused)
             assert later.reason == "breaker"
 
-    asyncio.run(run())
+    loops.run(run())
 
 
 def test_a_browser_that_does_not_come_up_is_given_up(tmp_path: Path) -> None:
@@ -76,7 +77,7 @@ def test_a_browser_that_does_not_come_up_is_given_up(tmp_path: Path) -> None:
             await until(lambda: len(here.named("browser.ended")) == 3, 10, "three ends")
             assert here.kept() == {}
 
-    asyncio.run(run())
+    loops.run(run())
 
 
 def test_the_next_browser_is_good_again_after_a_bad_one(tmp_path: Path) -> None:
@@ -91,7 +92,7 @@ def test_the_next_browser_is_good_again_after_a_bad_one(tmp_path: Path) -> None:
             here.pool._servers.recipe = good
             assert await waiter in ("browser-2", "browser-3")
 
-    asyncio.run(run())
+    loops.run(run())
 
 
 def test_launches_at_once_are_capped() -> None:
@@ -115,7 +116,7 @@ def test_launches_at_once_are_capped() -> None:
             assert most == 1
             assert not [refused for refused in served if isinstance(refused, PoolRefused)]
 
-    asyncio.run(run())
+    loops.run(run())
 
 
 def test_a_launch_is_kept_when_its_waiter_gives_up() -> None:
@@ -129,4 +130,4 @@ def test_a_launch_is_kept_when_its_waiter_gives_up() -> None:
             await until(lambda: here.named("browser.started"), 30, "browser")
             assert await lease_or_refusal(here, 0) == "browser-1"
 
-    asyncio.run(run())
+    loops.run(run())

@@ -5,7 +5,6 @@ With ``SERVICE_LEASES=3000`` for a long run: it renews a browser every few lease
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from playwright.async_api import async_playwright
 from loadtests.leases import Load, run
 from pytest_sentinel.memory.processes import read_memory, tree
 from pytest_sentinel.units import MIB
+from tests import loops
 from tests.runs import slack, wait_until
 from tests.service.serving import Service, service
 
@@ -53,7 +53,7 @@ def measure(running: Service) -> Size:
         # Chromium keeps a renderer or two in reserve as it likes.
         processes=len([p for p in tree(pid) if not is_renderer(p)]),
         descriptors=psutil.Process(pid).num_fds(),
-        contexts=asyncio.run(contexts(running)),
+        contexts=loops.run(contexts(running)),
         directories=len(list(running.temporary.glob("sentinel-pool-*/browser-*"))),
         own=own.pss,
         total=total.pss,
@@ -93,9 +93,9 @@ def serve_load(tmp_path: Path, maximum: int, recycle_after: int) -> None:
     with service(tmp_path, *options, "--contexts-per-browser", "4") as running:
         load = Load()
         address = f"{running.ws}/chromium"
-        asyncio.run(run(address, clients=16, leases=WARM_UP, load=load))
+        loops.run(run(address, clients=16, leases=WARM_UP, load=load))
         before = measure(running)
-        asyncio.run(run(address, clients=16, leases=LEASES - WARM_UP, load=load))
+        loops.run(run(address, clients=16, leases=LEASES - WARM_UP, load=load))
         after = measure(running)
         recycled = running.get("/status")[1]["pool"]["counters"]["retirements_total"]["tests"]
         sys.stderr.write(f"{load.summary()}, {recycled} renewals\n{before}\n{after}\n")

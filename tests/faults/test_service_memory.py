@@ -8,6 +8,7 @@ import pytest
 
 from pytest_sentinel.errors import PoolRefused
 from pytest_sentinel.units import GIB, MIB
+from tests import loops
 from tests.faults.poolkit import place, until
 
 pytestmark = pytest.mark.browser
@@ -44,7 +45,7 @@ def test_a_limit_that_is_lowered_pauses_and_sheds_but_kills_nothing(
             whys = {str(event.facts["why"]) for event in here.named("browser.ended")}
             assert whys <= {"memory", "closed"}
 
-    asyncio.run(run())
+    loops.run(run())
 
 
 async def lease_reason(pool: object, wait: float) -> str:
@@ -67,4 +68,4 @@ def test_a_budget_of_its_own_holds() -> None:
             # The last browser that serves is kept: shedding it would free what comes straight back.
             assert len(here.pool.statistics().browsers) == 1
 
-    asyncio.run(run())
+    loops.run(run())

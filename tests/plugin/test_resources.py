@@ -85,11 +85,11 @@ def test_one_place_is_told_once(warned: Ran) -> None:
     left = warned.left()
 
     [database], [pipe] = left["test_leaves_database"], left["test_leaves_pipe"]
-    assert [Path(part.split(" -> ")[1]).name for part in database.what.split(", ")] == [
+    assert {Path(part.split(" -> ")[1]).name for part in database.what.split(", ")} == {
         "x.db",
         "x.db-wal",
         "x.db-shm",
-    ]
+    }
     assert pipe.what.count("pipe:[") == 2
     assert [one.what for one in left["test_leaves_thread"]] == ["'poller'"]
     assert left["test_leaves_multiprocessing"][0].what.startswith("'ForkProcess-1', pid ")

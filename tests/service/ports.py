@@ -16,6 +16,7 @@ from typing import Any
 from pytest_sentinel.errors import PoolRefused
 from pytest_sentinel.pool.service import LeasePort, Terms
 from pytest_sentinel.pool.snapshot import Event
+from tests import loops
 
 SECRET = "/0123456789abcdef-the-secret-path"
 HEAD = (
@@ -32,7 +33,7 @@ def run(scenario: Callable[[], Coroutine[Any, Any, None]], seconds: float = 30.0
         async with asyncio.timeout(seconds):
             await scenario()
 
-    asyncio.run(limited())
+    loops.run(limited())
 
 
 async def until(condition: Callable[[], object]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Playwright
 
 from tests.runs import Scratch, slack, wait_until
 from tests.service.serving import Service, service
@@ -183,20 +184,17 @@ def test_a_service_that_goes(
 
 
 def test_the_next_service_is_tried(
-    pytester: pytest.Pytester, tmp_path: Path, shared: Service
+    pytester: pytest.Pytester, tmp_path: Path, shared: Service, playwright: Playwright
 ) -> None:
     """One that is gone and one that is full do not keep a run from the third."""
     with service(tmp_path, "--max", "1", "--contexts-per-browser", "1") as full:
-        from playwright.sync_api import sync_playwright
-
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.connect(f"{full.ws}/chromium")
-            before = len(shared.named("lease.granted"))
-            Scratch(pytester, SUITE).run(
-                f"--sentinel-pool=ws://127.0.0.1:1,{full.ws},{shared.ws}"
-            ).assert_outcomes(passed=4)
-            assert len(shared.named("lease.granted")) == before + 1
-            browser.close()
+        browser = playwright.chromium.connect(f"{full.ws}/chromium")
+        before = len(shared.named("lease.granted"))
+        Scratch(pytester, SUITE).run(
+            f"--sentinel-pool=ws://127.0.0.1:1,{full.ws},{shared.ws}"
+        ).assert_outcomes(passed=4)
+        assert len(shared.named("lease.granted")) == before + 1
+        browser.close()
 
 
 def test_launch_arguments_are_not_swallowed(pytester: pytest.Pytester, shared: Service) -> None:

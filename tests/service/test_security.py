@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Error, Playwright, sync_playwright
+from playwright.sync_api import Error, Playwright
 
 from tests.runs import slack, wait_until
 from tests.service.ports import HEAD
@@ -34,13 +34,6 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         *("--token-file", str(directory / "token")),
     ) as found:
         wait_until(lambda: browsers(found), 30 * slack(), "a warm browser")
-        yield found
-
-
-@pytest.fixture(scope="module")
-def playwright() -> Iterator[Playwright]:
-    """One driver for all tests here."""
-    with sync_playwright() as found:
         yield found
 
 

@@ -9,19 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Error, Playwright, sync_playwright
+from playwright.sync_api import Error, Playwright
 
 from tests.runs import slack, wait_until
 from tests.service.serving import Service, service
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def playwright() -> Iterator[Playwright]:
-    """One driver for all tests here."""
-    with sync_playwright() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

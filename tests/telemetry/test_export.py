@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 from prometheus_client import generate_latest
-from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from prometheus_client.parser import text_string_to_metric_families as parse_plain
 
 from pytest_sentinel.telemetry.catalogue import BY_NAME
@@ -98,12 +97,14 @@ def test_what_cannot_be_written_changes_nothing(pytester: pytest.Pytester) -> No
 
 FULL = """
 def test_fills_the_disk():
-    # What is written from now on has no room.
-    import resource
-    import signal
-
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (64, resource.RLIM_INFINITY))
+    full = os.open("/dev/full", os.O_WRONLY)
+    for name in os.listdir("/proc/self/fd"):
+        target = pathlib.Path(f"/proc/self/fd/{name}")
+        if target.is_symlink() and os.readlink(target).endswith("run.jsonl"):
+            os.dup2(full, int(name))
+    os.close(full)
+    # What the metrics are written to before they take their place.
+    os.symlink("/dev/full", ".sentinel/runs/latest/metrics.new")
 
 def test_goes_on():
     pass
@@ -114,12 +115,16 @@ def test_a_full_disk_changes_nothing(pytester: pytest.Pytester) -> None:
     """Record and metrics are lost, one warning names each, the run ends well."""
     scratch = Scratch(pytester, FULL)
 
-    result = scratch.run("-p", "no:cacheprovider")
+    result = scratch.run()
 
     assert result.ret == 0
     result.assert_outcomes(passed=2, warnings=2)
-    result.stdout.fnmatch_lines(["*the run record * is not kept*"])
-    result.stdout.fnmatch_lines(["*metrics.om is not kept*"])
+    result.stdout.fnmatch_lines_random(
+        [
+            "*the run record * is not kept: *No space left*",
+            "*metrics.om is not kept: *No space left*",
+        ]
+    )
 
 
 SLOW = """
@@ -146,7 +151,7 @@ def test_a_killed_controller_leaves_whole_files(pytester: pytest.Pytester) -> No
     assert len(scratch.attempts()) > 3
     text = (latest(scratch) / "metrics.om").read_text()
     assert text.endswith("# EOF\n")
-    assert {family.name for family in text_string_to_metric_families(text)} >= {"sentinel_tests"}
+    assert "\n# TYPE sentinel_tests counter\n" in text
     blocks = scratch.path / "blocks"
     command = ["promtool", "tsdb", "create-blocks-from", "openmetrics"]
     subprocess.run(
@@ -226,12 +231,12 @@ def test_the_file_has_all_moments_and_examples() -> None:
     text = as_openmetrics([(10.0, first), (20.5, measures.table)]).decode()
 
     assert text.endswith("# EOF\n")
-    [family] = [
-        f for f in text_string_to_metric_families(text) if f.name.endswith("duration_seconds")
+    # Prometheus reads it; the client's own parser knows no series with several moments.
+    bucket = 'sentinel_test_duration_seconds_bucket{le="0.2",phase="call",suite="shop"}'
+    assert [row for row in text.splitlines() if row.startswith(bucket)] == [
+        f'{bucket} 1.0 10.000000000 # {{test="0123456789ab"}} 0.15 5.0',
+        f'{bucket} 2.0 20.500000000 # {{test="0123456789ab"}} 0.15 5.0',
     ]
-    bucket = [s for s in family.samples if s.labels.get("le") == "0.2"]
-    assert [(s.value, float(s.timestamp)) for s in bucket] == [(1.0, 10.0), (2.0, 20.5)]
-    assert bucket[0].exemplar.labels == {"test": "0123456789ab"}
     assert BY_NAME["sentinel_test_duration_seconds"].buckets[2] == 0.2
     assert as_openmetrics([]) == b"# EOF\n"
 

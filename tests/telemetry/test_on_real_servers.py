@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Playwright
 
 from pytest_sentinel.telemetry.catalogue import BY_SAMPLE, CATALOGUE, DOMAINS, Series
 from tests.runs import Scratch, slack, wait_until
@@ -214,15 +215,12 @@ def test_what_is_not_pushed_any_more_is_gone(pytester: pytest.Pytester, gateway:
     assert 'gate="new"' in gates[0]
 
 
-def test_a_service_is_scraped(tmp_path: Path) -> None:
+def test_a_service_is_scraped(tmp_path: Path, playwright: Playwright) -> None:
     """Each of its families is in the catalogue with that type, and the reverse."""
-    from playwright.sync_api import sync_playwright
-
     with service(tmp_path, "--min", "1") as running:
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.connect(running.ws + "/chromium")
-            browser.new_page().set_content("<p>hello")
-            browser.close()
+        browser = playwright.chromium.connect(running.ws + "/chromium")
+        browser.new_page().set_content("<p>hello")
+        browser.close()
         config = (
             "global: {scrape_interval: 1s}\nscrape_configs:\n  - job_name: sentinel-serve\n"
             f'    static_configs: [{{targets: ["{running.control}"]}}]\n'

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +12,6 @@ from xml.etree import ElementTree as ET
 import pytest
 from click.testing import CliRunner
 
-from pytest_sentinel.browsers import prepare
 from pytest_sentinel.cli import main
 from pytest_sentinel.telemetry.record import (
     Attempt,
@@ -106,15 +104,11 @@ def report(*words: str) -> tuple[int, str]:
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
+def chromium(playwright: Any) -> Iterator[Any]:
     """A real browser."""
-    from playwright.sync_api import sync_playwright
-
-    prepare(os.environ)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch()
-        yield browser
-        browser.close()
+    browser = playwright.chromium.launch()
+    yield browser
+    browser.close()
 
 
 @pytest.mark.browser

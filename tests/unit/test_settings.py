@@ -32,7 +32,7 @@ DEFAULTS = {
     "record": ".sentinel",
     "suite": "auto",
     "branch_class": "auto",
-    "page_metrics": "on",
+    "page_metrics": "off",
     "gates": None,
     "coverage_file": None,
     "metrics": None,
