@@ -22,7 +22,7 @@ from prometheus_client.exposition import default_handler, generate_latest
 
 from pytest_sentinel.addresses import Address
 from pytest_sentinel.telemetry.measures import Measures, Table
-from pytest_sentinel.telemetry.record import BrowserEvent, Line
+from pytest_sentinel.telemetry.record import Attempt, BrowserEvent, Line
 from pytest_sentinel.telemetry.registry import (
     LAST,
     LiveMeasures,
@@ -120,8 +120,9 @@ class Exporter:
         """Take one line of the record."""
         self._live.add(line)
         self._changed.set()
-        # A run without browsers gets no thread of ours, for its tests may fork.
-        starts = self._writer is None and isinstance(line, BrowserEvent)
+        # A process that runs tests without browsers gets no thread of ours: they may fork.
+        is_elsewhere = isinstance(line, Attempt) and line.worker != "main"
+        starts = self._writer is None and (is_elsewhere or isinstance(line, BrowserEvent))
         if starts and self._wanted.directory is not None:
             self._writer = threading.Thread(target=self._write, name="sentinel-export", daemon=True)
             self._writer.start()
