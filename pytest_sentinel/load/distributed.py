@@ -49,6 +49,8 @@ def begin_worker(environment: Any, desk: Desk) -> None:
     )
     # Registered after Locust's own listener, so it hears first of the end: before the farewell.
     events.quitting.add_listener(finish)
+    # A worker that is on its way out already must not be told again: Locust would not end then.
+    events.quitting.add_listener(lambda **_: ask_for_signal(0))
     runner.register_message(_STOP, finish, concurrent=True)
     runner.register_message(_SHARES, lambda environment, msg: desk.share(msg.data))
 

@@ -32,7 +32,7 @@ from pytest_sentinel.load.remotepool import RemotePool
 from pytest_sentinel.load.scenario import Iteration, Result
 from pytest_sentinel.load.steps import StepResult, failure_of, stand_in
 from pytest_sentinel.memory.host import available_memory
-from pytest_sentinel.memory.processes import read_memory
+from pytest_sentinel.memory.processes import identify, read_memory
 from pytest_sentinel.pool.reaper import Reaper
 from pytest_sentinel.pool.scratch import Scratch, remove_leftovers
 from pytest_sentinel.pool.subreaper import adopt_orphans
@@ -245,22 +245,28 @@ def main() -> None:
     adopt_orphans(True)
     prepare(os.environ)
     reaper = Reaper()
-    with _scratch(), socket.socket(fileno=int(sys.argv[1])) as connection:
+    own = identify(os.getpid())
+    with _scratch() as directory, socket.socket(fileno=int(sys.argv[1])) as connection:
         connection.setblocking(False)
+        if own is not None:
+            # Killed, this process leaves its group and its files to the reaper.
+            reaper.adopt(own, directory)
         try:
             asyncio.run(serve(connection, reaper))
         finally:
+            if own is not None:
+                reaper.release(own)
             reaper.close()
 
 
 @contextmanager
-def _scratch() -> Iterator[None]:
+def _scratch() -> Iterator[str]:
     """Have the browsers keep their files in one directory, and remove it."""
     scratch = Scratch()
     before = os.environ.get("TMPDIR")
     os.environ["TMPDIR"] = str(scratch.directory)
     try:
-        yield
+        yield str(scratch.directory)
     finally:
         if before is None:
             del os.environ["TMPDIR"]

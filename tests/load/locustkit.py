@@ -196,7 +196,8 @@ def locust(directory: Path, code: str, *options: str, **environment: str) -> Ite
         yield run
         if run.process.poll() is None:
             run.stop()
-        assert run.leftovers() == []
+        left = run.leftovers()
+        assert not left, left
     except BaseException:
         sys.stderr.write(run.text())
         raise

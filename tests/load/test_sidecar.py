@@ -295,11 +295,11 @@ async def silent(self, page, step):
 async def stay(self, page, step):
     async with step("leave"):
         await page.goto("/meals")
-        await page.evaluate("onbeforeunload = (event) => event.preventDefault()")
+        await page.evaluate("() => { onbeforeunload = (event) => event.preventDefault() }")
         await page.get_by_role("heading", level=1).click()  # else no browser asks
         await page.goto("/kitchen")
     async with step("stay until the end"):
-        await page.evaluate("onbeforeunload = (event) => event.preventDefault()")
+        await page.evaluate("() => { onbeforeunload = (event) => event.preventDefault() }")
         await page.get_by_role("heading", level=1).click()
 
 
