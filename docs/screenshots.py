@@ -82,7 +82,8 @@ def main() -> None:
         ran = subprocess.run(
             [
                 *(sys.executable, "-m", "pytest", "-n", "2", "--color=yes", "-p", "no:locust"),
-                *(f"--sentinel-gates={gates}", "--basetemp", str(Path(name) / "temporary")),
+                *("--sentinel-page-metrics=on", f"--sentinel-gates={gates}"),
+                *("--basetemp", str(Path(name) / "temporary")),
             ],
             cwd=directory,
             env={**os.environ, "COLUMNS": "100"},
@@ -100,7 +101,7 @@ def main() -> None:
             for picture, page_file, width, height in (
                 ("report-wide", report, 1280, 1600),
                 ("report-narrow", report, 390, 1600),
-                ("closing-section", closing, 900, 260),
+                ("closing-section", closing, 1000, 300),
             ):
                 page = browser.new_page(viewport={"width": width, "height": height})
                 page.goto(page_file.as_uri())

@@ -51,8 +51,8 @@ def charts(story: Story) -> dict[str, Figure]:
 
 def _figure(data: list[Figure], **layout: Any) -> Figure:
     plain = {
-        "margin": {"l": 60, "r": 10, "t": 10, "b": 40},
-        "legend": {"orientation": "h", "y": -0.2},
+        "margin": {"l": 60, "r": 10, "t": 10, "b": 45},
+        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"},
         "hovermode": "closest",
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
@@ -89,12 +89,12 @@ def _timeline(story: Story) -> Figure:
                 "text": [f"{each.browser}: {each.detail}" for each in happened],
                 "hoverinfo": "text", "marker": {"symbol": symbol, "size": 11, "color": "#1a202c"},
             })  # fmt: skip
-    height = 140 + 34 * len({line.worker for line in story.attempts})
+    workers = len({line.worker for line in story.attempts})
     return _figure(
         [*bars.values(), *marks],
-        height=height,
+        height=170 + 34 * workers,
         xaxis={"title": {"text": "seconds since the start"}, "rangemode": "tozero"},
-        yaxis={"type": "category", "autorange": "reversed"},
+        yaxis={"type": "category", "range": [workers - 0.4, -0.6]},
     )
 
 
@@ -108,17 +108,16 @@ def _memory(story: Story) -> Figure:
             "line": {"width": 2 if whole else 1, "dash": "solid" if whole else "dot"},
         })  # fmt: skip
     limit = story.run.settings.get("worker_memory")
-    shapes: list[Figure] = []
     if data and isinstance(limit, int):
-        shapes.append({
-            "type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": limit / MIB, "y1": limit / MIB,
+        last = max(at for line in data for at in line["x"])
+        data.append({
+            "type": "scatter", "mode": "lines", "name": f"limit, {format_size(limit)}",
+            "x": [0, last], "y": [limit / MIB] * 2,
             "line": {"color": "#c53030", "width": 1, "dash": "dash"},
-            "label": {"text": f"limit of a worker, {format_size(limit)}", "textposition": "end"},
         })  # fmt: skip
     return _figure(
         data,
-        height=360,
-        shapes=shapes,
+        height=400,
         xaxis={"title": {"text": "seconds since the start"}, "rangemode": "tozero"},
         yaxis={"title": {"text": "PSS, MiB"}, "rangemode": "tozero"},
     )

@@ -64,7 +64,7 @@ def page_of(scratch: Scratch, name: str) -> PageFigures | None:
 def test_pages_are_watched(pytester: pytest.Pytester) -> None:
     """Each page with its vitals, what went wrong in it, and nothing that must stay secret."""
     scratch = Scratch(pytester, SUITE, KIT)
-    scratch.run().assert_outcomes(passed=3)
+    scratch.run("--sentinel-page-metrics=on").assert_outcomes(passed=3)
 
     found = page_of(scratch, "test_page")
     assert found is not None
@@ -84,9 +84,9 @@ def test_pages_are_watched(pytester: pytest.Pytester) -> None:
 
 
 def test_pages_are_left_alone(pytester: pytest.Pytester) -> None:
-    """Where that is asked for."""
+    """Unless something else is asked for."""
     scratch = Scratch(pytester, SUITE, KIT)
-    scratch.run("--sentinel-page-metrics=off").assert_outcomes(passed=3)
+    scratch.run().assert_outcomes(passed=3)
 
     assert page_of(scratch, "test_page") is None
 
@@ -105,7 +105,7 @@ def test_what_pages_hold_is_read_on_demand(pytester: pytest.Pytester) -> None:
 
 
 FAULTS = """
-from pytest_sentinel import running
+from pytest_sentinel.units import format_size
 
 def test_product():
     assert False
@@ -116,7 +116,7 @@ def test_infrastructure(page, kill):
 
 def test_harness():
     # A call of ours with what it cannot take.
-    running.worker_id(None)
+    format_size(None)
 """
 
 
