@@ -34,6 +34,7 @@ TARGET_OF_EVERYTHING = 1.05
 # What a run can be told to measure beyond its defaults.
 EVERYTHING = (
     *("--sentinel-metrics=127.0.0.1:0", "--sentinel-metrics-linger=off", "--sentinel-textfile=."),
+    "--sentinel-page-metrics=on",
     "--sentinel-gates=infrastructure_rate: rate == 0%; harness_rate: rate == 0%",
 )
 _PSS = re.compile(rb"^Pss: +(\d+) kB", re.MULTILINE)
