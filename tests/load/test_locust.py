@@ -239,9 +239,8 @@ def test_interrupting_a_distributed_run_loses_nothing(tmp_path: Path, larder: La
 
 def test_a_killed_worker_is_lost_and_the_rest_goes_on(tmp_path: Path, larder: Larder) -> None:
     """What it had in flight is infrastructure; the other worker goes on to the end."""
-    options = (*DISTRIBUTED, "-u", "4", "-t", "25s", "--host", larder.url)
+    options = (*DISTRIBUTED, "-u", "4", "-t", "45s", "--host", larder.url)
     with locust(tmp_path, FLOW, *options) as run:
-        run.until("All users spawned")
         wait_until(lambda: len(run.browsers()) == 2, 60 * slack(), "two browsers")
         run.workers()[0].kill()
         run.wait()
@@ -356,7 +355,6 @@ class Shopper(BrowserUser):
     with running_larder(tmp_path / "shop") as shop:
         options = (*HEADLESS, "-u", "3", "-t", "30s", "--host", shop.url)
         with locust(tmp_path, code, *options) as run:
-            run.until("All users spawned")
             wait_until(lambda: len(run.browsers()) > 0, 30 * slack(), "a browser")
             _pause(6.0)
             _stall(shop.pid, 6.0)

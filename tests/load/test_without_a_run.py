@@ -100,14 +100,14 @@ async def visit(task):
         return [step.name for step in steps], url
 
 def test_buy():
-    names, url = loops.run(visit(Shopper.twice))
+    names, url = asyncio.run(visit(Shopper.twice))
     assert names == ["meals", "search", "meals", "search"]
     assert url.endswith("/meals?q=soup")
     assert gevent.monkey.saved == {{}}
 
 def test_fail():
     with pytest.raises(AssertionError):
-        loops.run(visit(Shopper.fail))
+        asyncio.run(visit(Shopper.fail))
 """)
 
     told = subprocess.run(
