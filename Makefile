@@ -72,7 +72,7 @@ test: lint
 	$(BIN)/coverage erase
 	@# Many of these tests kill browsers against the clock. On a machine that is busy with other
 	@# things one may lose: what failed gets one more try, alone, and has to pass then.
-	$(BIN)/coverage run -m pytest -n 2 --dist loadfile --sentinel-record=off \
+	$(BIN)/coverage run -m pytest -n 2 --dist loadfile --no-loadscope-reorder --sentinel-record=off \
 	  || $(BIN)/coverage run -m pytest --last-failed --last-failed-no-failures=none --sentinel-record=off
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report --fail-under=90
