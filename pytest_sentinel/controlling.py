@@ -10,7 +10,6 @@ import os
 import platform
 import sys
 import time
-import warnings
 from collections.abc import Generator
 from importlib import metadata
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 import pytest
 
 from pytest_sentinel.attempts import CRASHED, REPORT_ATTRIBUTE, STATUS_ATTRIBUTE
+from pytest_sentinel.complaints import complain
 from pytest_sentinel.measuring import Measuring
 from pytest_sentinel.settings import Settings
 from pytest_sentinel.telemetry.branches import branch_class
@@ -266,18 +266,7 @@ class Controlling:
             self._journal.close()
 
     def _complain(self, sentence: str) -> None:
-        """Show a warning in the summary; it is never raised, even where warnings are errors."""
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            warnings.warn(pytest.PytestWarning(f"sentinel: {sentence}"), stacklevel=1)
-        self._config.hook.pytest_warning_recorded.call_historic(
-            kwargs={
-                "warning_message": caught[0],
-                "when": "runtest",
-                "nodeid": "",
-                "location": None,
-            }
-        )
+        complain(self._config, sentence)
 
     def _write(self, line: Any) -> None:
         if self._measuring is not None:

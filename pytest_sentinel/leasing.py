@@ -6,13 +6,13 @@ gives one is pool/remote.py's to choose.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pytest_sentinel.complaints import complain
 from pytest_sentinel.errors import PoolUnavailable, SettingError
 from pytest_sentinel.pool.leased import LeasedBrowser
 from pytest_sentinel.pool.remote import RemotePool
@@ -84,18 +84,7 @@ class Leasing:
         if self._has_fallen_back:
             return
         self._has_fallen_back = True
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            text = f"sentinel: a browser was launched here instead: {why}"
-            warnings.warn(pytest.PytestWarning(text), stacklevel=1)
-        self._config.hook.pytest_warning_recorded.call_historic(
-            kwargs={
-                "warning_message": caught[0],
-                "when": "runtest",
-                "nodeid": "",
-                "location": None,
-            }
-        )
+        complain(self._config, f"a browser was launched here instead: {why}")
 
 
 def read_token(path: str | None) -> str | None:

@@ -32,7 +32,7 @@ from pytest_sentinel.pool.leases import Leases
 from pytest_sentinel.pool.options import PoolOptions
 from pytest_sentinel.pool.reaper import Reaper
 from pytest_sentinel.pool.server import reap_group
-from pytest_sentinel.pool.tickets import TicketState
+from pytest_sentinel.pool.tickets import SEATED, TicketState
 
 _OWNER: Final = "sidecar"
 _GONE_WITHIN: Final = 5.0
@@ -291,8 +291,7 @@ class LocalPool:
     def _count_use(self) -> None:
         now = self._now()
         passed, self._counted_at = now - self._counted_at, now
-        live = (TicketState.GRANTED, TicketState.HELD, TicketState.CLEANING)
-        self._busy += passed * len(self._leases.tickets(*live))
+        self._busy += passed * len(self._leases.tickets(*SEATED))
         self._possible += passed * self.slots
 
     def _now(self) -> float:

@@ -17,7 +17,7 @@ from pytest_sentinel.pool.options import PoolOptions
 from pytest_sentinel.pool.places import Place, least_loaded
 from pytest_sentinel.pool.states import BrowserState
 from pytest_sentinel.pool.supply import Supply
-from pytest_sentinel.pool.tickets import Ticket, Tickets, TicketState
+from pytest_sentinel.pool.tickets import SEATED, Ticket, Tickets, TicketState
 
 _GONE = (BrowserState.CLOSING, BrowserState.DEAD)
 _WORDS = {TicketState.GRANTED: "granted", TicketState.HELD: "leased"}
@@ -352,7 +352,7 @@ class Leases:
         return float("inf") if cap is None else cap - self._tickets.held_by(owner)
 
     def _crowd(self) -> refusals.Crowd:
-        live = self._tickets.within(TicketState.GRANTED, TicketState.HELD, TicketState.CLEANING)
+        live = self._tickets.within(*SEATED)
         slots = self.maximum * self._options.contexts_per_browser
         return refusals.Crowd(len(live), slots, len(self._waiting()))
 

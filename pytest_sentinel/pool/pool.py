@@ -26,9 +26,7 @@ from pytest_sentinel.pool.scratch import remove_leftovers
 from pytest_sentinel.pool.servers import Servers
 from pytest_sentinel.pool.snapshot import Event, PoolStatistics
 from pytest_sentinel.pool.statistics import Shell, describe
-from pytest_sentinel.pool.tickets import TicketState
-
-_LIVE = (TicketState.GRANTED, TicketState.HELD, TicketState.CLEANING)
+from pytest_sentinel.pool.tickets import SEATED
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +97,7 @@ class Pool:
 
         After ``timeout`` seconds their holders are told to go.
         """
-        self.tell("pool.draining", leases=len(self._leases.tickets(*_LIVE)))
+        self.tell("pool.draining", leases=len(self._leases.tickets(*SEATED)))
         self.act(self._leases.drain(self._now()))
         try:
             async with asyncio.timeout(timeout):
@@ -108,7 +106,7 @@ class Pool:
             why = f"the pool drains, and its {timeout:g} s are over"
             self.act(self._leases.revoke_all(why))
             await asyncio.wait([asyncio.ensure_future(self._is_quiet.wait())], timeout=1.0)
-        self.tell("pool.drained", leases=len(self._leases.tickets(*_LIVE)))
+        self.tell("pool.drained", leases=len(self._leases.tickets(*SEATED)))
 
     async def restart(self) -> int:
         """Have every browser replaced, one after the other; return the new generation."""
@@ -254,7 +252,7 @@ class Pool:
                     self._begin(self._launch(action))
                 case End():
                     self._begin(self._end(action))
-        if self._leases.tickets(*_LIVE):
+        if self._leases.tickets(*SEATED):
             self._is_quiet.clear()
         else:
             self._is_quiet.set()

@@ -27,6 +27,10 @@ class TicketState(enum.Enum):
     ENDED = "ended"
 
 
+# Those for which a slot is kept.
+SEATED = (TicketState.GRANTED, TicketState.HELD, TicketState.CLEANING)
+
+
 @dataclass(slots=True)
 class Ticket:
     """One client's page in the books.
