@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -22,3 +23,13 @@ def larder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Larder]:
 def base_url(larder: Larder) -> str:
     """Where ``page.goto("/kitchen")`` goes."""
     return larder.url
+
+
+@pytest.fixture(scope="session")
+def browser_context_args(browser_context_args: dict[str, Any], base_url: str) -> dict[str, Any]:
+    """Open pages on this directory's larder.
+
+    pytest keeps a session's value for all who ask: without this, whoever came first in the
+    process, from whatever directory, would decide where the pages of all of them go.
+    """
+    return {**browser_context_args, "base_url": base_url}

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -26,6 +27,16 @@ def larder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Larder]:
 def base_url(larder: Larder) -> str:
     """Where ``page.goto("/meals")`` goes."""
     return larder.url
+
+
+@pytest.fixture(scope="session")
+def browser_context_args(browser_context_args: dict[str, Any], base_url: str) -> dict[str, Any]:
+    """Open pages on this directory's larder.
+
+    pytest keeps a session's value for all who ask: without this, whoever came first in the
+    process, from whatever directory, would decide where the pages of all of them go.
+    """
+    return {**browser_context_args, "base_url": base_url}
 
 
 @pytest.fixture
