@@ -200,10 +200,14 @@ def test_after(page):
     page.set_content("<title>after</title>")
     assert page.title() == "after"
 """
+# Until it is dead, not only told to die: a busy kernel takes its time, and the next test may begin.
 KILL_WHEN_IDLE = """
 def pytest_runtest_logfinish(nodeid):
     if "test_before" in nodeid:
-        os.kill(int(os.environ["IDLE_BROWSER"]), signal.SIGKILL)
+        browser = psutil.Process(int(os.environ["IDLE_BROWSER"]))
+        browser.kill()
+        while browser.is_running() and browser.status() != psutil.STATUS_ZOMBIE:
+            os.sched_yield()
 """
 
 
