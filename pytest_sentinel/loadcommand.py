@@ -54,6 +54,7 @@ def load() -> None:
 @click.option("--processes", type=click.IntRange(1), help="Workers of Locust on this machine.")
 @click.option("--gate", "gates", multiple=True, help="A threshold; may be given again.")
 @click.option("--report", help="Write what the run came to as JSON into this file.")
+@click.option("--summary", help="Write figures by endpoint into this file, to compare runs by.")
 @click.option("--artifacts", default="sentinel-load", show_default=True,
               help="The directory for what failures leave.")  # fmt: skip
 @click.option("--headed", is_flag=True, help="Browsers have windows.")
@@ -108,7 +109,7 @@ def _command(
     if seconds is not None:
         command += ["--run-time", f"{max(1, round(seconds))}s"]
     pairs = [("--host", told["host"]), ("--processes", told["processes"])]
-    pairs += [(f"--sentinel-{name}", told[name]) for name in ("pool", "slots", "report")]
+    pairs += [(f"--sentinel-{name}", told[name]) for name in ("pool", "slots", "report", "summary")]
     pairs += [("--sentinel-artifacts", told["artifacts"])]
     for flag, value in pairs:
         if value:

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pytest_sentinel.load.steps import run_scenario
-    from pytest_sentinel.load.user import BrowserUser, task
+    from pytest_sentinel.load.user import BrowserUser, require, task
 
-__all__ = ["BrowserUser", "run_scenario", "task"]
+__all__ = ["BrowserUser", "require", "run_scenario", "task"]
 
 _LATER = {
     "BrowserUser": "pytest_sentinel.load.user",
+    "require": "pytest_sentinel.load.user",
     "run_scenario": "pytest_sentinel.load.steps",
     "task": "pytest_sentinel.load.user",
 }

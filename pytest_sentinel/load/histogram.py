@@ -73,6 +73,14 @@ class Histogram(msgspec.Struct, array_like=True):
         """Return the mean, which is exact; None if empty."""
         return self.total / self.count if self.count else None
 
+    def deviation(self) -> float | None:
+        """Return the standard deviation, known to 1 %; None if empty."""
+        mean = self.mean()
+        if mean is None:
+            return None
+        squares = sum(count * (value - mean) ** 2 for value, count in self.values())
+        return math.sqrt(squares / self.count)
+
     def values(self) -> Iterator[tuple[float, int]]:
         """Yield each bucket's value, from the least, with how many values it stands for."""
         if self.zeros:

@@ -6,9 +6,11 @@ nothing of Locust is imported here.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +21,8 @@ from pytest_sentinel.load.desk import Desk
 from pytest_sentinel.load.distributed import begin_master, begin_worker
 from pytest_sentinel.load.exposition import serve_metrics
 from pytest_sentinel.load.plan import check_pool
+from pytest_sentinel.load.roles import is_browser
+from pytest_sentinel.load.summary import summary_of
 from pytest_sentinel.load.webtab import add_tab
 from pytest_sentinel.memory.processes import read_memory
 from pytest_sentinel.pool.servesettings import read_token
@@ -26,6 +30,17 @@ from pytest_sentinel.pool.servesettings import read_token
 _DESK: Final = "sentinel_desk"
 _STOP_TIMEOUT: Final = 10.0
 _CPU_LIMIT: Final = 90.0
+# The gates of the locustfile: Locust tells it nothing but what it imports, before a run is there.
+_REQUIRED: Final[dict[str, gates.Gate]] = {}
+
+
+def require(texts: Iterable[str]) -> None:
+    """Note the gates that a locustfile asks for.
+
+    Raises:
+        GateError: one makes no sense.
+    """
+    _REQUIRED.update({text: gates.parse(text) for text in texts})
 
 
 def register(events: Any, dispatcher: type) -> None:
@@ -70,11 +85,14 @@ def add_options(parser: Any, **_: Any) -> None:
     )
     add(
         "--sentinel-gate",
-        "A threshold, such as 'load_requests: p(95) < 2s'; may be given again.",
+        "A threshold, such as 'load_requests: p(95) < 2s'; may be given again, and stands in "
+        "place of those in the file.",
         action="append",
         default=[],
     )
     add("--sentinel-report", "Write what the run came to as JSON into this file.", default="")
+    add("--sentinel-summary", "Write figures by endpoint as JSON into this file, to compare runs "
+        "by.", default="")  # fmt: skip
     add("--sentinel-metrics", "Serve Prometheus metrics of the whole run at HOST:PORT (not on "
         "workers).", default="")  # fmt: skip
     add("--sentinel-roles", "Keep browser users and others apart: this many workers, the first "
@@ -114,12 +132,13 @@ def begin(environment: Any, dispatcher: type | None) -> Desk:
         SentinelError: an option makes no sense.
     """
     asked = [gates.parse(text) for text in option(environment, "gate", ())]
+    asked = asked or list(_REQUIRED.values())
     if pool := pool_of(environment):
         check_pool(pool)
     role = role_of(environment)
     runner, events = environment.runner, environment.events
     name = getattr(runner, "client_id", "local") if role == "worker" else role
-    desk = Desk(name, None if role == "master" else _setup(environment))
+    desk = Desk(name, _setup(environment) if _needs_browsers(environment, role) else None)
     setattr(environment, _DESK, desk)
     desk.is_alone = role == "local"
     desk.own_memory = _own_memory
@@ -127,6 +146,7 @@ def begin(environment: Any, dispatcher: type | None) -> Desk:
     if not environment.stop_timeout:
         # At once would cut every iteration off; it can be set to another number with -s.
         environment.stop_timeout = _STOP_TIMEOUT
+    _count_tasks(environment.user_classes or (), desk)
     events.request.add_listener(lambda **facts: _note_request(desk, **facts))
     events.test_start.add_listener(lambda **_: desk.begin_run())
     events.test_stop.add_listener(lambda **_: desk.drop_starts())
@@ -146,6 +166,11 @@ def begin(environment: Any, dispatcher: type | None) -> Desk:
     if environment.web_ui is not None:
         add_tab(environment.web_ui, desk)
     return desk
+
+
+def _needs_browsers(environment: Any, role: str) -> bool:
+    classes = environment.user_classes or ()
+    return role != "master" and (not classes or any(is_browser(cls) for cls in classes))
 
 
 def _setup(environment: Any) -> wire.Setup:
@@ -186,7 +211,30 @@ def _note_request(
         desk.tally.request(f"{request_type} {name}", seconds, failed=exception is not None)
 
 
+def _count_tasks(classes: Iterable[Any], desk: Desk) -> None:
+    """Count the iterations of users without a browser, of which Locust has no event."""
+
+    def counted(name: str, task: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(task)
+        def run(*args: Any, **kwargs: Any) -> Any:
+            result = task(*args, **kwargs)
+            desk.tally.task(name)
+            return result
+
+        return run
+
+    for cls in classes:
+        if not is_browser(cls):
+            # A set of tasks is a class, and ends when it likes: what it runs are no iterations.
+            cls.tasks = [
+                task if isinstance(task, type) else counted(f"{cls.__name__}.{task.__name__}", task)
+                for task in cls.tasks
+            ]
+
+
 def _note_usage(desk: Desk, cpu_usage: float, **_: Any) -> None:
+    if desk.link is None:  # otherwise its sidecar's figures bring the worker's own along
+        desk.tally.weigh(desk.worker, _own_memory())
     if cpu_usage > _CPU_LIMIT:
         desk.tally.doubt(f"Locust used more than {_CPU_LIMIT:g} % of a core")
 
@@ -212,9 +260,11 @@ def judge_at_end(environment: Any, **_: Any) -> None:
     if desk.gates:
         environment.process_exit_code = status
     if file := option(environment, "report", ""):
-        path = Path(file)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(outcome.as_json(desk.tally, verdicts), indent=1) + "\n")
+        _write(Path(file), outcome.as_json(desk.tally, verdicts))
+    if file := option(environment, "summary", ""):
+        stats = environment.stats
+        ended = stats.last_request_timestamp or stats.start_time
+        _write(Path(file), summary_of(desk.tally, ended - stats.start_time))
     lines = outcome.tables(desk.tally, verdicts)
 
     def show(**_: Any) -> None:
@@ -223,3 +273,8 @@ def judge_at_end(environment: Any, **_: Any) -> None:
 
     # After Locust's own tables.
     environment.events.quit.add_listener(show)
+
+
+def _write(path: Path, what: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(what, indent=1) + "\n")

@@ -82,6 +82,7 @@ def as_json(tally: Tally, verdicts: Iterable[Verdict] = ()) -> dict[str, Any]:
         "steps": _measured(tally.steps, tally.step_failures),
         "requests": _measured(tally.requests, tally.request_failures),
         "vitals": {name: _summary(histogram) for name, histogram in sorted(tally.vitals.items())},
+        "tasks": dict(sorted(tally.tasks.items())),
         "utilization": tally.busy / tally.possible if tally.possible else None,
         "loop_lag": _summary(tally.lag),
         "memory": dict(tally.memory),
@@ -95,7 +96,12 @@ def as_json(tally: Tally, verdicts: Iterable[Verdict] = ()) -> dict[str, Any]:
 
 def tables(tally: Tally, verdicts: Iterable[Verdict] = ()) -> list[str]:
     """Return the lines that a run ends with."""
-    lines = ["", "Browser users", *_iterations(tally)]
+    lines = [""]
+    if tally.outcomes or not tally.tasks:
+        lines += ["Browser users", *_iterations(tally)]
+    if tally.tasks:
+        told = ", ".join(f"{name} {number}" for name, number in sorted(tally.tasks.items()))
+        lines.append(f"Iterations without a browser: {told}")
     if tally.vitals:
         lines += ["", "Web vitals, p75 of the last value of each page", *_vitals(tally)]
     if tally.possible:

@@ -42,6 +42,7 @@ class Tally(msgspec.Struct, array_like=True):
         waits: seconds until an iteration had a browser.
         steps, step_failures: by ``Class.task/step``.
         requests, request_failures: of HTTP users, by ``METHOD name``.
+        tasks: iterations of users without a browser that came to their end, by ``Class.task``.
         vitals: by ``page|vital``: the last value of each page load.
         busy: slot-seconds used, of ``possible`` ones.
         lag: by how much event loops of sidecars were late, in seconds.
@@ -65,6 +66,7 @@ class Tally(msgspec.Struct, array_like=True):
     lag: Histogram = msgspec.field(default_factory=Histogram)
     memory: dict[str, int] = msgspec.field(default_factory=dict)
     unhealthy: dict[str, int] = msgspec.field(default_factory=dict)
+    tasks: dict[str, int] = msgspec.field(default_factory=dict)
 
     def begin(self) -> None:
         """Count an iteration that is handed out."""
@@ -110,6 +112,10 @@ class Tally(msgspec.Struct, array_like=True):
         if failed:
             _add(self.request_failures, name, 1)
 
+    def task(self, name: str) -> None:
+        """Count an iteration of a user without a browser."""
+        _add(self.tasks, name, 1)
+
     def page(self, load: PageLoad) -> None:
         """Note the vitals of one page."""
         for vital in VITALS:
@@ -139,7 +145,7 @@ class Tally(msgspec.Struct, array_like=True):
             kept: dict[str, Histogram] = getattr(self, name)
             for key, histogram in getattr(other, name).items():
                 _at(kept, key, Histogram).merge(histogram)
-        for name in ("late", "step_failures", "request_failures", "unhealthy"):
+        for name in ("late", "step_failures", "request_failures", "unhealthy", "tasks"):
             for key, number in getattr(other, name).items():
                 _add(getattr(self, name), key, number)
         for worker, memory in other.memory.items():

@@ -84,6 +84,17 @@ def task(weight: Any = 1) -> Any:
     return lambda function: decorate(function, int(weight))
 
 
+def require(*thresholds: str) -> None:
+    """Judge the runs of this locustfile by gates, unless the command line names others.
+
+    It is for files without browser users, too: importing it is what adds our options to Locust's.
+
+    Raises:
+        GateError: one makes no sense.
+    """
+    hooks.require(thresholds)
+
+
 class BrowserUser(User):
     """A user whose tasks run in a real browser: ``async def buy(self, page, step)``.
 

@@ -121,6 +121,17 @@ def test_tables_say_what_a_person_wants_to_know() -> None:
     assert "Gate fail: load_iterations: p(95) < 1s: 1.8 s of 9 samples" in text
 
 
+def test_a_run_without_browsers_shows_no_table_of_them() -> None:
+    """Users that only call are told in a line; the two kinds stand beside each other."""
+    calls, both = Tally(), run()
+    for tally in (calls, both):
+        tally.task("Caller.read")
+
+    assert outcome.tables(calls) == ["", "Iterations without a browser: Caller.read 1"]
+    assert "Browser users" in outcome.tables(both)
+    assert "Iterations without a browser: Caller.read 1" in outcome.tables(both)
+
+
 def test_pages_have_one_row_each() -> None:
     """A vital that a page does not have is absent."""
     rows = {row["page"]: row for row in outcome.vital_rows(run())}

@@ -22,6 +22,7 @@ def full() -> Tally:
     tally.step("Shopper.buy/cart", 0.7, failed=True)
     tally.request("GET /", 0.01, failed=False)
     tally.request("GET /", 0.03, failed=True)
+    tally.task("Caller.read")
     tally.page(PageLoad("home", ttfb=0.1, cls=0.0))
     tally.doubt("loop lag")
     tally.weigh("one", 500)
@@ -65,6 +66,7 @@ def test_the_sum_of_the_parts_is_the_whole() -> None:
     assert master == whole
     assert (master.begun, master.count(Outcome.PASSED), master.in_flight()) == (10, 2, 2)
     assert master.steps["Shopper.buy/home"].count == 2
+    assert master.tasks == {"Caller.read": 2}
     assert (master.busy, master.possible, master.lag.count) == (2.0, 8.0, 2)
     assert master.memory == {"one": 500}
 
