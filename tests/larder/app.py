@@ -12,10 +12,11 @@ from starlette.routing import BaseRoute, Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
+from tests.larder import accounts
 from tests.larder.database import Database
 from tests.larder.routes import auth, health, kitchen, meals, outbox
 from tests.larder.security import Passwords, SecurityHeaders
-from tests.larder.settings import Settings
+from tests.larder.settings import InvalidSetting, Settings
 from tests.larder.web import STATIC, Shop, error_page, open_templates
 
 _CLOSED = error_page(503, "The larder is closed for a moment")
@@ -33,7 +34,7 @@ def create_app(settings: Settings) -> ASGIApp:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        await run_in_threadpool(shop.database.prepare)
+        await run_in_threadpool(_prepare, shop)
         try:
             yield
         finally:
@@ -64,3 +65,15 @@ def create_app(settings: Settings) -> ASGIApp:
     app.state.shop = shop
     # Outermost, so that the page of an unexpected error carries the headers too.
     return SecurityHeaders(app)
+
+
+def _prepare(shop: Shop) -> None:
+    settings = shop.settings
+    shop.database.prepare(settings.stock)
+    if settings.admin_address and settings.admin_password:
+        form = {"address": settings.admin_address, "password": settings.admin_password}
+        try:
+            accounts.make_admin(shop.database, shop.passwords, form)
+        except accounts.InvalidField as error:
+            variable = f"LARDER_ADMIN_{error.field.upper()}"
+            raise InvalidSetting(variable, "...", str(error)) from None

@@ -20,8 +20,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DisconnectionError
 from sqlalchemy.orm import Session
 
-from tests.larder import seed
-from tests.larder.models import Base
+from tests.larder import migrations, seed
 from tests.larder.settings import InvalidSetting
 
 _BUSY_TIMEOUT = 5.0
@@ -77,16 +76,16 @@ class Database:
         with Session(self._writer, expire_on_commit=False) as session, session.begin():
             yield session
 
-    def prepare(self) -> None:
-        """Create what is missing, tables and meals; any number of processes may do so at once."""
+    def prepare(self, stock: int) -> None:
+        """Migrate the schema and plant the meals; any number of processes may do so at once."""
         if self._path is not None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             _open_in_wal_mode(self._path)
         with self.writing() as session:
             if self._path is None:
                 session.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": _SCHEMA_LOCK})
-            Base.metadata.create_all(session.connection())
-            seed.plant(session)
+            migrations.upgrade(session.connection())
+            seed.plant(session, stock)
 
     def close(self) -> None:
         """Close every connection."""

@@ -20,8 +20,17 @@ from urllib.request import urlopen
 
 _ROOT = Path(__file__).parents[2]
 
-# Argon2 with its proper parameters takes 50 ms and 64 MiB a login: right for a shop, not for tests.
-_CHEAP_HASHES = {"LARDER_ARGON2_TIME_COST": "1", "LARDER_ARGON2_MEMORY_KIB": "64"}
+ADMIN_ADDRESS = "admin@larder.test"
+ADMIN_PASSWORD = "admin of the tests"
+
+_FOR_TESTS = {
+    "LARDER_OUTBOX": "1",
+    "LARDER_ADMIN_ADDRESS": ADMIN_ADDRESS,
+    "LARDER_ADMIN_PASSWORD": ADMIN_PASSWORD,
+    # Argon2 with its proper parameters takes 50 ms and 64 MiB a login: right for a shop.
+    "LARDER_ARGON2_TIME_COST": "1",
+    "LARDER_ARGON2_MEMORY_KIB": "64",
+}
 
 
 class LarderDidNotStart(RuntimeError):
@@ -49,8 +58,8 @@ def running_larder(
 ) -> Iterator[Larder]:
     """Run a larder with its files in ``directory`` until the block ends.
 
-    ``environment`` adds ``LARDER_*`` variables to what tests want: an outbox and cheap hashes.
-    Those of the caller's own environment are not inherited.
+    ``environment`` adds ``LARDER_*`` variables to what tests want: an outbox, an admin, cheap
+    hashes. Those of the caller's own environment are not inherited.
 
     Raises:
         LarderDidNotStart: ``/health`` did not answer 200 within ``timeout`` seconds.
@@ -67,7 +76,7 @@ def running_larder(
         subprocess.Popen(
             command,
             cwd=_ROOT,
-            env={**inherited, "LARDER_OUTBOX": "1", **_CHEAP_HASHES, **(environment or {})},
+            env={**inherited, **_FOR_TESTS, **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=sink,

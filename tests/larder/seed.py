@@ -17,17 +17,17 @@ MEALS = Path(__file__).with_name("data") / "meals.toml"
 _INGREDIENT = re.compile(r"(?P<amount>[\d.]+) ?(?P<unit>g|ml|tbsp|tsp)? (?P<name>.+)")
 
 
-def plant(session: Session) -> None:
-    """Add the meals unless there are some; the caller holds the write lock."""
+def plant(session: Session, stock: int) -> None:
+    """Add the meals, ``stock`` of each, unless there are some; the caller holds the write lock."""
     if session.scalar(select(func.count()).select_from(Meal)):
         return
     for entry in tomllib.loads(MEALS.read_text(encoding="utf-8"))["meals"]:
-        session.add(_meal(entry))
+        session.add(_meal(entry, stock))
         # One by one, so that the ids follow the file.
         session.flush()
 
 
-def _meal(entry: dict[str, Any]) -> Meal:
+def _meal(entry: dict[str, Any], stock: int) -> Meal:
     return Meal(
         slug=re.sub(r"[^a-z0-9]+", "-", entry["name"].lower()).strip("-"),
         name=entry["name"],
@@ -37,6 +37,7 @@ def _meal(entry: dict[str, Any]) -> Meal:
         minutes=entry["minutes"],
         vegetarian=entry["vegetarian"],
         steps="\n".join(entry["steps"]),
+        stock=stock,
         ingredients=[_ingredient(n, text) for n, text in enumerate(entry["ingredients"], 1)],
     )
 

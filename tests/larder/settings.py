@@ -26,7 +26,9 @@ class Settings:
     """What an operator may choose. Lifetimes are in seconds.
 
     ``public_url`` begins the links in mails. It is never taken from a request, because whoever
-    sends the request could then choose where another customer's reset link leads.
+    sends the request could then choose where another customer's reset link leads. An admin is made
+    at the start when both of ``admin_address`` and ``admin_password`` are given. ``stock`` is how
+    many of each meal a new larder has.
     """
 
     database_url: str
@@ -37,6 +39,9 @@ class Settings:
     reset_lifetime: float = 3600.0
     argon2_time_cost: int = 3
     argon2_memory_kib: int = 64 * 1024
+    admin_address: str = ""
+    admin_password: str = ""
+    stock: int = 500
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
@@ -54,6 +59,9 @@ class Settings:
             argon2_memory_kib=int(
                 _number(environment, "LARDER_ARGON2_MEMORY_KIB", cls.argon2_memory_kib)
             ),
+            admin_address=environment.get("LARDER_ADMIN_ADDRESS", ""),
+            admin_password=environment.get("LARDER_ADMIN_PASSWORD", ""),
+            stock=int(_number(environment, "LARDER_STOCK", cls.stock)),
         )
 
 
