@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 import threading
 from collections.abc import Collection, Iterator
@@ -23,7 +24,13 @@ _TEMPORARY = pytest.StashKey[tuple[str, str | None]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Give this process, and all that it starts, a temporary directory that nobody else uses."""
+    """Give this process, and all that it starts, a temporary directory that nobody else uses.
+
+    And ears for Ctrl-C: a shell that puts us in the background, as in ``pytest &`` of a script,
+    makes us deaf to it, and with us every child that a test means to interrupt.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     # What pytest keeps for a look after the run stays where it always was.
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
     config.stash[_TEMPORARY] = (tempfile.mkdtemp(prefix="tests-"), os.environ.get("TMPDIR"))
