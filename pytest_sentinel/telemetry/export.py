@@ -14,13 +14,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from prometheus_client import push_to_gateway, start_http_server, write_to_textfile
+from prometheus_client import push_to_gateway, write_to_textfile
 from prometheus_client.exposition import default_handler, generate_latest
 
 from pytest_sentinel.addresses import Address
+from pytest_sentinel.telemetry.liveport import LivePort
 from pytest_sentinel.telemetry.measures import Measures, Table
 from pytest_sentinel.telemetry.record import Attempt, BrowserEvent, Line
 from pytest_sentinel.telemetry.registry import (
@@ -92,28 +93,23 @@ class Exporter:
         self._past = Past()
         self._changed = threading.Event()
         self._stop = threading.Event()
-        self._scraped = threading.Event()
         self._failures: dict[str, int] = {}
         self._failures_lock = threading.Lock()
         self._complaints: list[str] = []
-        self._server: tuple[Any, threading.Thread] | None = None
+        self._port: LivePort | None = None
         self._writer: threading.Thread | None = None
 
     @property
     def address(self) -> str:
         """Where the live port is; empty when there is none."""
-        if self._server is None:
-            return ""
-        host, port = self._server[0].server_address[:2]
-        return f"{host}:{port}"
+        return str(self._port.address) if self._port is not None else ""
 
     def start(self) -> None:
         """Open the live port."""
         port = self._wanted.port
         if port is not None:
             with self._guarded("live", f"the metrics are not served at {port}"):
-                figures = RunFigures(self._live.table, seen=self._scraped.set)
-                self._server = start_http_server(port.port, port.host, registry_of(figures))
+                self._port = LivePort(port, registry_of(RunFigures(self._live.table)))
         self._tell()
 
     def add(self, line: Line) -> None:
@@ -148,24 +144,22 @@ class Exporter:
             thread.join(max(0.0, deadline - time.monotonic()))
             if thread.is_alive():
                 self._fail(transport, f"{transport}: not done after {PATIENCE:.0f} s, left alone")
-        self._scraped.clear()
+        if self._port is not None:
+            self._port.complete()
         self._tell()
         with self._failures_lock:
             return dict(self._failures)
 
     def linger(self) -> None:
         """Wait until the last figures have been scraped, or long enough."""
-        if self._server is not None:
-            self._scraped.wait(self._wanted.linger)
+        if self._port is not None:
+            self._port.linger(self._wanted.linger)
 
     def close(self) -> None:
         """Close the live port."""
-        if self._server is not None:
-            server, thread = self._server
-            self._server = None
-            server.shutdown()
-            server.server_close()
-            thread.join(PATIENCE)
+        if self._port is not None:
+            port, self._port = self._port, None
+            port.close()
 
     # Transports
 

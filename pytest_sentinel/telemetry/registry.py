@@ -46,21 +46,11 @@ class LiveMeasures:
 
 
 class RunFigures(Collector):
-    """Reads the measures of a run whenever somebody scrapes.
+    """Reads the measures of a run whenever somebody scrapes."""
 
-    Args:
-        seen: called after each reading.
-    """
-
-    def __init__(
-        self,
-        table: Callable[[], Table],
-        sources: Sequence[str] = RUN,
-        seen: Callable[[], None] = lambda: None,
-    ) -> None:
+    def __init__(self, table: Callable[[], Table], sources: Sequence[str] = RUN) -> None:
         self._table = table
         self._sources = sources
-        self._seen = seen
 
     def collect(self) -> Iterator[Metric]:
         """Yield every family that has a value."""
@@ -68,7 +58,6 @@ class RunFigures(Collector):
         for series in table.series():
             if series.source in self._sources:
                 yield _family(series, [(None, table)])
-        self._seen()
 
 
 def registry_of(figures: Collector) -> CollectorRegistry:

@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -247,25 +247,25 @@ def test_the_live_port_answers_until_it_was_asked_once_more(pytester: pytest.Pyt
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     seen: list[str] = []
+    over = threading.Event()
 
     def scrape() -> None:
         from tests.telemetry.servers import fetch
 
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and not any("passed" in text for text in seen):
-            try:
-                seen.append(fetch(f"http://127.0.0.1:{port}/metrics", 2.0))
-            except OSError:
-                threading.Event().wait(0.05)
+        # To the end of the run: a scrape that came before it may have seen the test's result too.
+        while not over.is_set():
+            with suppress(OSError):
+                seen.append(fetch(f"http://127.0.0.1:{port}/metrics", 10.0))
+            over.wait(0.05)
 
     thread = threading.Thread(target=scrape)
     thread.start()
-    began = time.monotonic()
-    result = scratch.run(f"--sentinel-metrics=127.0.0.1:{port}", "--sentinel-metrics-linger=60s")
-    took = time.monotonic() - began
-    thread.join()
+    try:
+        result = scratch.run(f"--sentinel-metrics=127.0.0.1:{port}", "--sentinel-metrics-linger=1h")
+    finally:
+        over.set()
+        thread.join()
 
     assert result.ret == 0
     assert 'outcome="passed"' in seen[-1]
-    assert took < 40 * slack()
     result.stdout.fnmatch_lines([f"sentinel: metrics at http://127.0.0.1:{port}/metrics"])
