@@ -31,7 +31,7 @@ _PLAIN_WIDTH: Final = 120  # columns, where nobody says how wide the paper is
 _TEXT_WIDTH: Final = 60
 
 
-class NodeId(click.ParamType[int]):
+class NodeId(click.ParamType):  # type: ignore[type-arg] # click has it since 8.4
     """The id of an object as DevTools shows it, with or without the ``@``."""
 
     name = "id"

@@ -26,7 +26,7 @@ Examples:
 """
 
 
-class _Duration(click.ParamType[Any]):
+class _Duration(click.ParamType):  # type: ignore[type-arg] # click has it since 8.4
     name = "DURATION"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:

@@ -25,7 +25,7 @@ _OFF: Final = ("off", "none")
 _DEFAULTS: Final = PoolOptions()
 
 
-class Word(click.ParamType[Any]):
+class Word(click.ParamType):  # type: ignore[type-arg] # click has it since 8.4
     """A value that is written as a word: a size, a duration, an address, or off."""
 
     def __init__(self, name: str, parse: Callable[[str], object], good: str, *words: str) -> None:

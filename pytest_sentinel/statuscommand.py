@@ -29,7 +29,7 @@ _WATCH_EVERY: Final = 1.0
 _TONES: Final = {"ok": "green", "degraded": "yellow", "failing": "red", "ready": "green"}
 
 
-class Place(click.ParamType[Address]):
+class Place(click.ParamType):  # type: ignore[type-arg] # click has it since 8.4
     """The address of a control port."""
 
     name = "HOST:PORT"

@@ -17,9 +17,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import click
 import msgspec
 import pytest
-from click.testing import CliRunner
 
 import pytest_sentinel
 from pytest_sentinel import cli, errors, plugin
@@ -69,16 +69,20 @@ def options_table() -> str:
 
 
 def commands() -> str:
-    """Return the help texts of the command and of all that it can do."""
-    shown = [("sentinel", ["--help"])]
-    shown += [(f"sentinel {name}", [name, "--help"]) for name in sorted(cli.main.commands)]
+    """Return the help texts of the command and of all that it can do.
+
+    They are asked for, not printed: what a terminal, a pipe or another thread would make of
+    them is none of the documentation's business.
+    """
+    settings: dict[str, Any] = cli.main.context_settings
+    whole = click.Context(cli.main, info_name="sentinel", terminal_width=80, **settings)
+    shown = [("sentinel", whole)]
+    for name, command in sorted(cli.main.commands.items()):
+        shown.append((f"sentinel {name}", click.Context(command, whole, name)))
     parts = []
-    for title, arguments in shown:
-        result = CliRunner().invoke(
-            cli.main, arguments, prog_name="sentinel", terminal_width=80, catch_exceptions=False
-        )
+    for title, context in shown:
         # click keeps a hyphen at the width of the paper in some versions, and not in others.
-        text = "\n".join(line.rstrip() for line in result.output.splitlines())
+        text = "\n".join(line.rstrip() for line in context.get_help().splitlines())
         parts.append(f"## `{title}`\n\n```text\n{text}\n```\n")
     return "\n".join(parts)
 
