@@ -8,12 +8,14 @@ from contextlib import asynccontextmanager
 from sqlalchemy.exc import InterfaceError, OperationalError
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from tests.larder import accounts
 from tests.larder.database import Database
+from tests.larder.faults import Faulty
 from tests.larder.routes import auth, health, kitchen, meals, outbox
 from tests.larder.security import Passwords, SecurityHeaders
 from tests.larder.settings import InvalidSetting, Settings
@@ -59,6 +61,9 @@ def create_app(settings: Settings) -> ASGIApp:
             OperationalError: _CLOSED,
             InterfaceError: _CLOSED,
         },
+        middleware=[Middleware(Faulty, settings.faults, settings.fault_seed)]
+        if settings.faults
+        else [],
         lifespan=lifespan,
         max_body_size=_LARGEST_FORM,
     )

@@ -60,7 +60,10 @@ class User(Base):
 
 
 class LoginSession(Base):
-    """One browser's visit. Without a user it only carries the CSRF token and a notice."""
+    """One browser's visit. Without a user it only carries the CSRF token and a notice.
+
+    It ends at ``expires_at``, and before that when nobody has used it for long.
+    """
 
     __tablename__ = "sessions"
 
@@ -70,6 +73,7 @@ class LoginSession(Base):
     )
     notice: Mapped[str | None] = mapped_column(String(200))
     expires_at: Mapped[datetime] = mapped_column(index=True)
+    seen_at: Mapped[datetime | None]
 
     user: Mapped[User | None] = relationship()
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-FAULTS = frozenset({"leak:kitchen"})
+from tests.larder import faults
 
 
 class InvalidSetting(ValueError):
@@ -34,7 +34,8 @@ class Settings:
     database_url: str
     public_url: str = "http://127.0.0.1:8000"
     outbox: bool = False
-    faults: frozenset[str] = frozenset()
+    faults: tuple[faults.Fault, ...] = ()
+    fault_seed: int = 1
     session_lifetime: float = 14 * 86400.0
     reset_lifetime: float = 3600.0
     argon2_time_cost: int = 3
@@ -51,6 +52,7 @@ class Settings:
             public_url=environment.get("LARDER_PUBLIC_URL", cls.public_url).rstrip("/"),
             outbox=_flag(environment, "LARDER_OUTBOX"),
             faults=_faults(environment.get("LARDER_FAULTS", "")),
+            fault_seed=int(_number(environment, "LARDER_FAULT_SEED", cls.fault_seed)),
             session_lifetime=_number(environment, "LARDER_SESSION_LIFETIME", cls.session_lifetime),
             reset_lifetime=_number(environment, "LARDER_RESET_LIFETIME", cls.reset_lifetime),
             argon2_time_cost=int(
@@ -90,9 +92,8 @@ def _number(environment: Mapping[str, str], variable: str, default: float) -> fl
     return value
 
 
-def _faults(text: str) -> frozenset[str]:
-    faults = frozenset(part.strip() for part in text.split(",") if part.strip())
-    if unknown := faults - FAULTS:
-        known = ", ".join(sorted(FAULTS))
-        raise InvalidSetting("LARDER_FAULTS", ",".join(sorted(unknown)), f"any of: {known}")
-    return faults
+def _faults(text: str) -> tuple[faults.Fault, ...]:
+    try:
+        return faults.parse(text)
+    except faults.UnknownFault as error:
+        raise InvalidSetting("LARDER_FAULTS", error.text, error.wanted) from None
