@@ -1,4 +1,4 @@
-"""The rules of accounts: registering, logging in, choosing a new password by mail.
+"""The rules of accounts: registering, logging in, a new name, a new password.
 
 Law: logging in and asking for a reset answer alike, with equal work, whether or not the address
 has an account. Registering does tell, as in any shop that lets a new customer in at once.
@@ -15,6 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from tests.larder.database import Database
+from tests.larder.lockout import Lockout, is_locked, note_failure, unlock
 from tests.larder.models import Mail, PasswordReset, User
 from tests.larder.security import Passwords, digest, new_token
 from tests.larder.sessions import close_sessions_of
@@ -34,10 +35,7 @@ class InvalidField(Exception):
 
 def register(database: Database, passwords: Passwords, form: dict[str, str]) -> User:
     """Create the account that ``form`` describes; raise InvalidField if it cannot be."""
-    name = form.get("name", "").strip()
-    if not 1 <= len(name) <= 80 or not name.isprintable():
-        raise InvalidField("name", "Tell us your name, in at most 80 letters.")
-    address = _address(form)
+    name, address = _name(form), _address(form)
     password_hash = passwords.hash(_new_password(form))
     user = User(
         name=name, address=address, password_hash=password_hash, created_at=datetime.now(UTC)
@@ -71,21 +69,58 @@ def make_admin(database: Database, passwords: Passwords, form: dict[str, str]) -
         user.password_hash = password_hash
 
 
-def authenticate(database: Database, passwords: Passwords, form: dict[str, str]) -> User | None:
+def authenticate(
+    database: Database, passwords: Passwords, rules: Lockout, form: dict[str, str]
+) -> User | None:
     """Return the customer whose address and password ``form`` holds, or None for any reason."""
-    address, password = form.get("address", ""), form.get("password", "")
+    address, password = _stored(form.get("address", "")), form.get("password", "")
     with database.reading() as session:
         user = _find(session, address)
     if len(password) >= PASSWORD_LENGTH.stop:
         return None
     stored = user.password_hash if user else None
-    if not passwords.matches(stored, password) or user is None:
-        return None
-    if passwords.is_outdated(user.password_hash):
-        renewed = passwords.hash(password)
+    is_right = passwords.matches(stored, password)
+    if user is None or not is_right:
         with database.writing() as session:
-            session.execute(update(User).where(User.id == user.id).values(password_hash=renewed))
+            note_failure(session, address, rules)
+        return None
+    if is_locked(user):
+        return None
+    is_outdated = passwords.is_outdated(user.password_hash)
+    if user.failed_logins or is_outdated:
+        renewed = passwords.hash(password) if is_outdated else user.password_hash
+        with database.writing() as session:
+            known = session.get_one(User, user.id, with_for_update=True)
+            # Somebody may have chosen another password meanwhile: that one stays.
+            if known.password_hash == user.password_hash:
+                known.password_hash = renewed
+                unlock(known)
     return user
+
+
+def rename(database: Database, user: User, form: dict[str, str]) -> None:
+    """Change the name of a customer; raise InvalidField if it cannot be."""
+    name = _name(form)
+    with database.writing() as session:
+        session.execute(update(User).where(User.id == user.id).values(name=name))
+
+
+def change_password(
+    database: Database, passwords: Passwords, rules: Lockout, user: User, form: dict[str, str]
+) -> None:
+    """Set a new password for who knows the old one, and end all sessions of the customer.
+
+    Raises:
+        InvalidField: the old one is wrong, or the new one cannot be taken. Guessing here counts as
+            guessing at the login.
+    """
+    password_hash = passwords.hash(_new_password(form))
+    old = {"address": user.address, "password": form.get("old", "")}
+    if authenticate(database, passwords, rules, old) is None:
+        raise InvalidField("old", "This is not your password.")
+    with database.writing() as session:
+        session.execute(update(User).where(User.id == user.id).values(password_hash=password_hash))
+        close_sessions_of(session, user.id)
 
 
 def request_reset(database: Database, address: str, public_url: str, lifetime: float) -> None:
@@ -155,15 +190,20 @@ def redeem_reset(
         if user_id is None:
             return False
         session.execute(delete(PasswordReset).where(PasswordReset.user_id == user_id))
-        session.execute(update(User).where(User.id == user_id).values(password_hash=password_hash))
+        user = session.get_one(User, user_id, with_for_update=True)
+        user.password_hash = password_hash
+        unlock(user)
         close_sessions_of(session, user_id)
     return True
 
 
 def _find(session: Session, address: str) -> User | None:
+    return session.scalar(select(User).where(User.address == _stored(address)))
+
+
+def _stored(address: str) -> str:
     # A NUL cannot be stored by PostgreSQL, nor asked for.
-    wanted = address.strip().lower().replace("\x00", "")
-    return session.scalar(select(User).where(User.address == wanted))
+    return address.strip().lower().replace("\x00", "")
 
 
 def _open_reset(token: str) -> tuple[ColumnElement[bool], ...]:
@@ -175,6 +215,13 @@ def _open_reset(token: str) -> tuple[ColumnElement[bool], ...]:
 
 def _is_address(address: str) -> bool:
     return len(address) <= 254 and address.isprintable() and _ADDRESS.fullmatch(address) is not None
+
+
+def _name(form: dict[str, str]) -> str:
+    name = form.get("name", "").strip()
+    if not 1 <= len(name) <= 80 or not name.isprintable():
+        raise InvalidField("name", "Tell us your name, in at most 80 letters.")
+    return name
 
 
 def _address(form: dict[str, str]) -> str:

@@ -64,6 +64,11 @@ class Database:
             _speak_sqlite(self._engine, self._path)
         self._writer = self._engine.execution_options(larder_writes=True)
 
+    @property
+    def directory(self) -> Path | None:
+        """Where the file of a SQLite database is; None when the database is elsewhere."""
+        return None if self._path is None else self._path.parent
+
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """Give a session that only reads; what it loaded stays usable afterwards."""

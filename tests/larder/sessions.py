@@ -1,4 +1,4 @@
-"""Server-side sessions: a random token in a cookie, its digest in a row with an expiry.
+"""Server-side sessions: a random token in a cookie, its digest in a row that ends with its time.
 
 Law: a token never changes its rights. Whoever logs in gets a new one and the old one dies, so a
 token that an attacker planted beforehand is worth nothing.
@@ -27,19 +27,40 @@ def open_session(
             token_digest=digest(token),
             user_id=user_id,
             notice=notice,
+            seen_at=now,
             expires_at=now + timedelta(seconds=lifetime),
         )
     )
     return token
 
 
-def find_session(database: Session, token: str) -> LoginSession | None:
-    """Return the live session behind ``token`` with its user, or None."""
+def find_session(database: Session, token: str, idle: float) -> LoginSession | None:
+    """Return the live session behind ``token`` with its user, unless it was ``idle`` seconds."""
+    now = datetime.now(UTC)
     return database.scalar(
         select(LoginSession)
         .options(joinedload(LoginSession.user))
         .where(LoginSession.token_digest == digest(token))
-        .where(LoginSession.expires_at > datetime.now(UTC))
+        .where(LoginSession.expires_at > now)
+        .where(
+            LoginSession.seen_at.is_(None) | (LoginSession.seen_at > now - timedelta(seconds=idle))
+        )
+    )
+
+
+def is_stale(found: LoginSession, idle: float) -> bool:
+    """Tell whether it is time to write down that a session is in use; not at each request."""
+    if found.seen_at is None:
+        return True
+    return datetime.now(UTC) - found.seen_at > timedelta(seconds=min(60.0, idle / 10))
+
+
+def note_use(database: Session, token: str) -> None:
+    """Write down that a session is in use now."""
+    database.execute(
+        update(LoginSession)
+        .where(LoginSession.token_digest == digest(token))
+        .values(seen_at=datetime.now(UTC))
     )
 
 

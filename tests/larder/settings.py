@@ -25,6 +25,8 @@ class InvalidSetting(ValueError):
 class Settings:
     """What an operator may choose. Lifetimes are in seconds.
 
+    A session ends ``session_lifetime`` after the login, and ``session_idle`` after the last visit.
+    ``login_rate`` is how many logins a minute one client address may try.
     ``public_url`` begins the links in mails. It is never taken from a request, because whoever
     sends the request could then choose where another customer's reset link leads. An admin is made
     at the start when both of ``admin_address`` and ``admin_password`` are given. ``stock`` is how
@@ -37,12 +39,22 @@ class Settings:
     faults: tuple[faults.Fault, ...] = ()
     fault_seed: int = 1
     session_lifetime: float = 14 * 86400.0
+    session_idle: float = 2 * 86400.0
+    lockout_failures: int = 5
+    lockout_seconds: float = 900.0
+    login_rate: float = 60.0
+    min_disk_mib: float = 64.0
     reset_lifetime: float = 3600.0
     argon2_time_cost: int = 3
     argon2_memory_kib: int = 64 * 1024
     admin_address: str = ""
     admin_password: str = ""
     stock: int = 500
+
+    @property
+    def is_https(self) -> bool:
+        """Whether customers come by https; larder itself may sit behind what speaks it."""
+        return self.public_url.startswith("https://")
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
@@ -54,6 +66,13 @@ class Settings:
             faults=_faults(environment.get("LARDER_FAULTS", "")),
             fault_seed=int(_number(environment, "LARDER_FAULT_SEED", cls.fault_seed)),
             session_lifetime=_number(environment, "LARDER_SESSION_LIFETIME", cls.session_lifetime),
+            session_idle=_number(environment, "LARDER_SESSION_IDLE", cls.session_idle),
+            lockout_failures=int(
+                _number(environment, "LARDER_LOCKOUT_FAILURES", cls.lockout_failures)
+            ),
+            lockout_seconds=_number(environment, "LARDER_LOCKOUT_SECONDS", cls.lockout_seconds),
+            login_rate=_number(environment, "LARDER_LOGIN_RATE", cls.login_rate),
+            min_disk_mib=_number(environment, "LARDER_MIN_DISK_MIB", cls.min_disk_mib),
             reset_lifetime=_number(environment, "LARDER_RESET_LIFETIME", cls.reset_lifetime),
             argon2_time_cost=int(
                 _number(environment, "LARDER_ARGON2_TIME_COST", cls.argon2_time_cost)

@@ -1,7 +1,11 @@
-"""Registering, logging in and out, choosing a new password, and the page of one's own account."""
+"""Registering, logging in and out, choosing a new password by mail."""
 
 from __future__ import annotations
 
+import math
+import time
+
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -39,8 +43,10 @@ def show_login(visit: Visit) -> Response:
 
 def log_in(visit: Visit) -> Response:
     """Log a customer in, or say no without saying why."""
+    _slow_down(visit)
     target = safe_path(visit.form.get("next", "/account"))
-    user = accounts.authenticate(visit.database, visit.shop.passwords, visit.form)
+    shop = visit.shop
+    user = accounts.authenticate(shop.database, shop.passwords, shop.lockout, visit.form)
     if user is None:
         address = visit.form.get("address", "")
         return visit.render("login.html", 422, address=address, target=target, failed=True)
@@ -48,17 +54,23 @@ def log_in(visit: Visit) -> Response:
     return visit.redirect(target)
 
 
+def _slow_down(visit: Visit) -> None:
+    """Refuse a client who tries more passwords than a person would."""
+    client = visit.request.client
+    wait = visit.shop.logins.ask(client.host if client else "", time.monotonic())
+    if wait:
+        seconds = max(1, math.ceil(wait))
+        raise HTTPException(
+            429,
+            "There were too many logins from where you are. Wait a little, and try again.",
+            {"Retry-After": str(seconds)},
+        )
+
+
 def log_out(visit: Visit) -> Response:
     """End the session."""
     visit.log_out()
     return visit.redirect("/login", notice="You are logged out.")
-
-
-def show_account(visit: Visit) -> Response:
-    """Show a customer what larder knows of him."""
-    if visit.user is None:
-        return visit.ask_to_log_in()
-    return visit.render("account.html")
 
 
 def show_forgotten(visit: Visit) -> Response:
@@ -103,7 +115,6 @@ routes = [
     Route("/login", page(show_login), methods=["GET"]),
     Route("/login", page(log_in), methods=["POST"]),
     Route("/logout", page(log_out), methods=["POST"]),
-    Route("/account", page(show_account), methods=["GET"]),
     Route("/forgotten", page(show_forgotten), methods=["GET"]),
     Route("/forgotten", page(forgotten), methods=["POST"]),
     Route("/reset/{token}", page(show_reset), methods=["GET"]),
