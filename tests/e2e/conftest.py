@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
@@ -11,15 +12,31 @@ from uuid import uuid4
 
 import pytest
 from playwright.sync_api import Page, Playwright
+from pytest_playwright import CreateContextCallback
 
+from tests.e2e.databases import Databases
 from tests.e2e.pages import Customer, LoginPage
-from tests.larder.process import Larder, running_larder
+from tests.larder.postgresql import running_postgresql
+from tests.larder.process import ADMIN_ADDRESS, ADMIN_PASSWORD, Larder, running_larder
 
 
 @pytest.fixture(scope="session")
-def larder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Larder]:
+def databases() -> Iterator[Databases]:
+    """Where larders keep what they know: SQLite files, or a PostgreSQL of this process."""
+    wanted = os.environ.get("LARDER_TEST_DATABASE") or "sqlite"
+    if wanted not in {"sqlite", "postgresql"}:
+        raise pytest.UsageError(f"LARDER_TEST_DATABASE={wanted!r} is neither sqlite nor postgresql")
+    with ExitStack() as stack:
+        server = stack.enter_context(running_postgresql()) if wanted == "postgresql" else None
+        yield Databases(server)
+
+
+@pytest.fixture(scope="session")
+def larder(tmp_path_factory: pytest.TempPathFactory, databases: Databases) -> Iterator[Larder]:
     """The larder that all tests of this process share."""
-    with running_larder(tmp_path_factory.mktemp("larder")) as larder:
+    directory = tmp_path_factory.mktemp("larder")
+    environment = {"LARDER_DATABASE_URL": databases.new(directory).url}
+    with running_larder(directory, environment) as larder:
         yield larder
 
 
@@ -40,14 +57,15 @@ def browser_context_args(browser_context_args: dict[str, Any], base_url: str) ->
 
 
 @pytest.fixture
-def start_larder(tmp_path: Path) -> Iterator[Callable[..., Larder]]:
+def start_larder(tmp_path: Path, databases: Databases) -> Iterator[Callable[..., Larder]]:
     """Start another larder, for a test that needs one to itself; give it ``LARDER_*`` by name."""
     with ExitStack() as stack:
 
         def start(**environment: str) -> Larder:
             directory = tmp_path / f"larder-{uuid4().hex[:8]}"
             directory.mkdir()
-            return stack.enter_context(running_larder(directory, environment))
+            own = {"LARDER_DATABASE_URL": databases.new(directory).url, **environment}
+            return stack.enter_context(running_larder(directory, own))
 
         yield start
 
@@ -86,6 +104,15 @@ def logged_in(page: Page, customer: Customer) -> Customer:
     LoginPage(page).open().log_in(customer)
     page.wait_for_url("/account")
     return customer
+
+
+@pytest.fixture
+def admin(new_context: CreateContextCallback) -> Page:
+    """The page of somebody who runs the shop, in a browser context of his own, logged in."""
+    page = new_context().new_page()
+    LoginPage(page).open().log_in(Customer("Admin", ADMIN_ADDRESS, ADMIN_PASSWORD))
+    page.wait_for_url("/account")
+    return page
 
 
 @pytest.hookimpl(wrapper=True)

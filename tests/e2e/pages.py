@@ -114,6 +114,44 @@ class AccountPage(ShopPage):
 
     path = "/account"
 
+    def __init__(self, page: Page) -> None:
+        super().__init__(page)
+        self.facts = page.get_by_role("definition")
+        self.name = page.get_by_role("form", name="Name")
+        self.password = page.get_by_role("form", name="Password")
+
+    def rename(self, name: str) -> None:
+        """Choose another name."""
+        self.name.get_by_label("Name").fill(name)
+        self.name.get_by_role("button", name="Change name").click()
+
+    def change_password(self, old: str, new: str) -> None:
+        """Choose another password."""
+        self.password.get_by_label("Old password").fill(old)
+        self.password.get_by_label("New password").fill(new)
+        self.password.get_by_role("button", name="Change password").click()
+
+
+class BackOfficePage(ShopPage):
+    """What admins see: customers, orders and stock."""
+
+    path = "/admin"
+
+    def __init__(self, page: Page) -> None:
+        super().__init__(page)
+        self.orders = page.get_by_role("region", name="Orders").locator("tbody tr")
+        self.stock = page.get_by_role("region", name="Stock").locator("tbody tr")
+
+    def find(self, text: str) -> Locator:
+        """Look for customers and return their rows."""
+        self.page.get_by_label("Name or address").fill(text)
+        self.page.get_by_role("button", name="Find").click()
+        return self.page.get_by_role("region", name="Customers").locator("tbody tr")
+
+    def unlock(self, address: str) -> None:
+        """Press the button beside a locked customer."""
+        self.page.get_by_role("button", name=f"Unlock {address}").click()
+
 
 class MealsPage(ShopPage):
     """The list of meals with its search."""

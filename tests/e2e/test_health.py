@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.e2e.databases import Databases
 from tests.e2e.pages import ShopPage
+from tests.larder import __version__
 from tests.larder.process import Larder, running_larder
 
 
 @pytest.fixture(scope="module")
-def broken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Larder]:
+def broken(tmp_path_factory: pytest.TempPathFactory, databases: Databases) -> Iterator[Larder]:
     """A larder whose database was taken away while it ran."""
-    with running_larder(tmp_path_factory.mktemp("broken")) as larder:
-        hide(larder)
+    directory = tmp_path_factory.mktemp("broken")
+    database = databases.new(directory)
+    with running_larder(directory, {"LARDER_DATABASE_URL": database.url}) as larder:
+        database.hide()
         yield larder
-
-
-def hide(larder: Larder) -> None:
-    """Take the database away."""
-    larder.database.rename(larder.database.with_suffix(".hidden"))
-
-
-def bring_back(larder: Larder) -> None:
-    """Put the database back."""
-    larder.database.with_suffix(".hidden").rename(larder.database)
 
 
 def test_a_healthy_larder_says_so(page: Page) -> None:
@@ -52,7 +44,7 @@ def test_health_names_version_and_uptime(page: Page) -> None:
     """Whoever is on call sees what runs and since when."""
     report = page.request.get("/health").json()
 
-    assert report["version"] == "1.0"
+    assert report["version"] == __version__
     assert report["uptime_seconds"] > 0
 
 
@@ -101,7 +93,11 @@ def test_every_page_carries_the_security_headers(page: Page) -> None:
         assert "unsafe" not in policy
         assert "frame-ancestors 'none'" in policy
         assert headers["x-content-type-options"] == "nosniff"
+        assert headers["x-frame-options"] == "DENY"
         assert headers["referrer-policy"] == "same-origin"
+        assert headers["cross-origin-resource-policy"] == "same-origin"
+        assert "camera=()" in headers["permissions-policy"]
+        assert "strict-transport-security" not in headers
 
 
 def test_health_is_503_when_the_database_is_gone(page: Page, broken: Larder) -> None:
@@ -112,21 +108,25 @@ def test_health_is_503_when_the_database_is_gone(page: Page, broken: Larder) -> 
     assert response.json()["status"] == "unavailable"
 
 
-def test_health_says_which_part_is_broken_and_no_more(page: Page, broken: Larder) -> None:
+def test_health_says_which_part_is_broken_and_no_more(
+    page: Page, broken: Larder, databases: Databases
+) -> None:
     """The report blames the database and gives no path away."""
     response = page.request.get(f"{broken.url}/health")
 
     assert response.json()["database"] == {"status": "unavailable", "error": "OperationalError"}
-    assert str(broken.database.parent) not in response.text()
+    assert databases.of(broken).secret not in response.text()
 
 
-def test_health_recovers_with_the_database(page: Page, start_larder: Callable[..., Larder]) -> None:
+def test_health_recovers_with_the_database(
+    page: Page, start_larder: Callable[..., Larder], databases: Databases
+) -> None:
     """Once the database is back the larder is well again, without a restart."""
     larder = start_larder()
-    hide(larder)
+    databases.of(larder).hide()
     assert page.request.get(f"{larder.url}/health").status == 503
 
-    bring_back(larder)
+    databases.of(larder).bring_back()
 
     assert page.request.get(f"{larder.url}/health").status == 200
 
@@ -142,10 +142,30 @@ def test_customers_see_a_closed_larder_when_the_database_is_gone(
     expect(ShopPage(page).heading).to_have_text("The larder is closed for a moment")
 
 
-def test_health_does_not_wait_for_a_writer(page: Page, larder: Larder) -> None:
-    """While somebody holds the write lock the larder can still be read, and says so."""
-    with closing(sqlite3.connect(larder.database, isolation_level=None)) as writer:
-        writer.execute("BEGIN IMMEDIATE")
-
+def test_health_does_not_wait_for_a_writer(
+    page: Page, larder: Larder, databases: Databases
+) -> None:
+    """While somebody holds the lock of a writer the larder can still be read, and says so."""
+    with databases.of(larder).written_to():
         assert page.request.get(f"{larder.url}/health").status == 200
-        writer.execute("ROLLBACK")
+
+
+def test_health_measures_disk_and_memory(page: Page) -> None:
+    """What fills up and what grows can be watched from outside."""
+    report = page.request.get("/health").json()
+
+    assert report["disk"]["status"] == "ok"
+    assert 0 < report["disk"]["free_bytes"] < report["disk"]["total_bytes"]
+    assert report["memory"]["resident_bytes"] > 10 * 1024 * 1024
+
+
+def test_a_disk_that_fills_up_is_told_while_it_still_sells(
+    page: Page, start_larder: Callable[..., Larder]
+) -> None:
+    """The status is "degraded", and 200: no load balancer need send customers away."""
+    larder = start_larder(LARDER_MIN_DISK_MIB="999999999")
+
+    response = page.request.get(f"{larder.url}/health")
+
+    assert (response.status, response.json()["status"]) == (200, "degraded")
+    assert response.json()["disk"]["status"] == "low"

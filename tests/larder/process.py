@@ -29,6 +29,7 @@ _FOR_TESTS = {
     "LARDER_ADMIN_PASSWORD": ADMIN_PASSWORD,
     # All tests, and all users of a load, come from one address.
     "LARDER_LOGIN_RATE": "1000000",
+    "LARDER_PAYMENT_TIMEOUT": "0.2",
     # Argon2 with its proper parameters takes 50 ms and 64 MiB a login: right for a shop.
     "LARDER_ARGON2_TIME_COST": "1",
     "LARDER_ARGON2_MEMORY_KIB": "64",
@@ -46,10 +47,10 @@ class LarderDidNotStart(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Larder:
-    """A running larder: where it listens, its SQLite file, its log and its process id."""
+    """A running larder: where it listens, its database, its log and its process id."""
 
     url: str
-    database: Path
+    database_url: str
     log: Path
     pid: int
 
@@ -61,24 +62,29 @@ def running_larder(
     """Run a larder with its files in ``directory`` until the block ends.
 
     ``environment`` adds ``LARDER_*`` variables to what tests want: an outbox, an admin, cheap
-    hashes. Those of the caller's own environment are not inherited.
+    hashes. Those of the caller's own environment are not inherited. The database is a SQLite file
+    unless ``LARDER_DATABASE_URL`` names another.
 
     Raises:
         LarderDidNotStart: ``/health`` did not answer 200 within ``timeout`` seconds.
     """
     deadline = time.monotonic() + timeout
-    database, log = directory / "larder.sqlite3", directory / "larder.log"
+    log = directory / "larder.log"
+    chosen = {
+        "LARDER_DATABASE_URL": f"sqlite:///{directory / 'larder.sqlite3'}",
+        **_FOR_TESTS,
+        **(environment or {}),
+    }
     inherited = {
         name: value for name, value in os.environ.items() if not name.startswith("LARDER_")
     }
     command = [sys.executable, "-m", "tests.larder", "--port", "0"]
-    command += ["--database", f"sqlite:///{database}"]
     with (
         log.open("wb") as sink,
         subprocess.Popen(
             command,
             cwd=_ROOT,
-            env={**inherited, **_FOR_TESTS, **(environment or {})},
+            env={**inherited, **chosen},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=sink,
@@ -87,7 +93,7 @@ def running_larder(
         try:
             url = _read_url(process, log, deadline)
             _wait_until_healthy(url, process, log, deadline)
-            yield Larder(url=url, database=database, log=log, pid=process.pid)
+            yield Larder(url, chosen["LARDER_DATABASE_URL"], log, process.pid)
         finally:
             _stop(process)
 
