@@ -10,6 +10,8 @@ PURE := addresses.py \
   errors.py \
   gatereport.py \
   gates.py \
+  load/outcome.py \
+  load/runrecord.py \
   leaks/growth.py \
   leaks/heap*.py \
   leaks/retain*.py \

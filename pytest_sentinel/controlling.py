@@ -13,7 +13,7 @@ import time
 from collections.abc import Generator
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -23,6 +23,9 @@ from pytest_sentinel.measuring import Measuring
 from pytest_sentinel.settings import Settings
 from pytest_sentinel.telemetry.branches import branch_class
 from pytest_sentinel.telemetry.scrub import scrub
+
+if TYPE_CHECKING:
+    from pytest_sentinel.probing import Probing
 
 _WORSE = ["passed", "xpassed", "xfailed", "skipped", CRASHED, "failed", "error"]
 
@@ -47,6 +50,7 @@ class Controlling:
         self._journal: Any = None
         self._measuring: Measuring | None = None
         self._live = ""
+        self._probing: Probing | None = None
         if not config.option.collectonly:
             self._measuring = Measuring(settings, config.invocation_params.dir, self._complain)
         if settings.record is not None:
@@ -90,10 +94,26 @@ class Controlling:
             settings=settings,
             suite=self._config.rootpath.name if suite == "auto" else suite,
             branch_class=branch_class(os.environ) if branch == "auto" else branch,
+            slots=self._slots(),
         )
         if self._measuring is not None:
             self._live = self._measuring.begin(run, self.directory)
         self._write(run)
+        if self._settings.pool is not None and not self._config.option.collectonly:
+            from pytest_sentinel.probing import Probing
+
+            self._probing = Probing(self._settings.pool)
+
+    def _slots(self) -> int:
+        """Return for how many browsers there is room; 0 where they are on other machines."""
+        from pytest_sentinel.load.plan import default_slots
+        from pytest_sentinel.memory.host import available_memory
+
+        elsewhere = [tx for tx in self._config.getoption("tx", None) or () if "popen" not in tx]
+        if self._settings.pool is not None or elsewhere:
+            return 0
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+        return default_slots(cores, available_memory(), 1)
 
     def pytest_report_collectionfinish(self) -> str | list[str]:
         """Say where the live metrics are."""
@@ -139,6 +159,7 @@ class Controlling:
 
         nodeid, worker = key
         outcome = self._outcomes.pop(key)
+        self._write_probes()
         failure = None
         if outcome in ("failed", "error", CRASHED):
             lost = packed["crash"] is not None or packed["launch_failed"]
@@ -155,6 +176,10 @@ class Controlling:
                 phases=self._phases.pop(key),
             )
         )
+
+    def _write_probes(self) -> None:
+        for sample in self._probing.take() if self._probing is not None else ():
+            self._write(sample)
 
     def _worker_crashed(self, report: pytest.TestReport, worker: str) -> None:
         from pytest_sentinel.telemetry.record import Attempt
@@ -216,6 +241,9 @@ class Controlling:
 
         from pytest_sentinel.telemetry.record import End
 
+        if self._probing is not None:
+            self._probing.close()
+            self._write_probes()
         end = End(time.time(), int(exitstatus), self._sampler_seconds)
         if self._measuring is not None:
             for verdict in self._measuring.judge(end):

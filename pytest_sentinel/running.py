@@ -318,9 +318,11 @@ class Running:
         memory: dict[str, Any] = {}
         happenings: list[Any] = []
         browsers: list[str] = []
+        waited = 0.0
         if self._pool is not None:
             browsers = self._pool.end_test(used=test.uses_browser, passed=test.passed)
             happenings = self._pool.take_happenings()
+            waited = self._pool.take_wait()
         if self._sampler is not None:
             memory = self._sampler.window()
         leaks, self.leaks = self.leaks, []
@@ -337,6 +339,7 @@ class Running:
             engine=attempts.engine_of(test) if browsers else "",
             page=self._pages.take() if self._pages is not None else None,
             fault=test.fault,
+            wait=waited if browsers else None,
         )
         setattr(report, REPORT_ATTRIBUTE, packed)
         peaks = [packed["memory"].get(name, {}).get("peak") for name in browsers]

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import gevent
 
+from pytest_sentinel.addresses import Address
 from pytest_sentinel.gates import Gate
 from pytest_sentinel.load import tally as books
 from pytest_sentinel.load import wire
 from pytest_sentinel.load.link import Link
 from pytest_sentinel.load.plan import Arrivals
 from pytest_sentinel.load.tally import Outcome, Tally
+from pytest_sentinel.probing import Probing
+from pytest_sentinel.telemetry.record import Sample
 
 _LATE: Final = 0.1  # an intended start that is taken later than this was late
 _PATIENCE: Final = 60.0  # and one that nobody took within this is dropped
@@ -47,6 +50,7 @@ class Desk:
         self._shares: dict[str, float] = {}
         self.is_alone = True
         self.gates: list[Gate] = []
+        self._probing: Probing | None = None
 
     def number(self) -> int:
         """Return the number of a new iteration."""
@@ -127,8 +131,26 @@ class Desk:
         if "now" in told:
             self.workers[worker] = told["now"]
 
+    def probe(self, services: Sequence[Address]) -> None:
+        """Look at services from now on, and forget what was seen of them before."""
+        self._end_probing()
+        self._probing = Probing(services) if services else None
+
+    def _end_probing(self) -> list[Sample]:
+        if self._probing is None:
+            return []
+        self._probing.close()
+        probing, self._probing = self._probing, None
+        return probing.take()
+
     def settle(self) -> None:
-        """Count as lost what has not ended when a run is over: its worker has died."""
+        """Book what was seen of services, and as lost what has not ended: its worker has died."""
+        for sample in self._end_probing():
+            if sample.metric == "uptime":
+                self.tally.probed(sample.labels["target"], up=bool(sample.value))
+            else:
+                self.tally.busy += sample.value
+                self.tally.possible += 1.0
         for _ in range(self.tally.in_flight()):
             self.tally.end(LOST_WORKER, Outcome.INFRASTRUCTURE)
 

@@ -9,23 +9,28 @@ from __future__ import annotations
 import functools
 import json
 import os
+import platform
 import sys
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
-from pytest_sentinel import gates
-from pytest_sentinel.addresses import parse_address
+from pytest_sentinel import __version__, gates
+from pytest_sentinel.addresses import parse_address, parse_services
 from pytest_sentinel.load import outcome, wire
 from pytest_sentinel.load.desk import Desk
 from pytest_sentinel.load.distributed import begin_master, begin_worker
 from pytest_sentinel.load.exposition import serve_metrics
 from pytest_sentinel.load.plan import check_pool
 from pytest_sentinel.load.roles import is_browser
+from pytest_sentinel.load.runrecord import lines_of
 from pytest_sentinel.load.summary import summary_of
 from pytest_sentinel.load.webtab import add_tab
 from pytest_sentinel.memory.processes import read_memory
 from pytest_sentinel.pool.servesettings import read_token
+from pytest_sentinel.telemetry.branches import branch_class
+from pytest_sentinel.telemetry.record import End, Run, encode
 
 _DESK: Final = "sentinel_desk"
 _STOP_TIMEOUT: Final = 10.0
@@ -93,6 +98,8 @@ def add_options(parser: Any, **_: Any) -> None:
     add("--sentinel-report", "Write what the run came to as JSON into this file.", default="")
     add("--sentinel-summary", "Write figures by endpoint as JSON into this file, to compare runs "
         "by.", default="")  # fmt: skip
+    add("--sentinel-record", "Write a run record into this file, for sentinel gate and report.",
+        default="")  # fmt: skip
     add("--sentinel-metrics", "Serve Prometheus metrics of the whole run at HOST:PORT (not on "
         "workers).", default="")  # fmt: skip
     add("--sentinel-roles", "Keep browser users and others apart: this many workers, the first "
@@ -152,6 +159,8 @@ def begin(environment: Any, dispatcher: type | None) -> Desk:
     events.test_stop.add_listener(lambda **_: desk.drop_starts())
     events.usage_monitor.add_listener(lambda **facts: _note_usage(desk, **facts))
     if role != "worker":
+        services = parse_services(pool) if pool not in ("", "auto") else ()
+        events.test_start.add_listener(lambda **_: desk.probe(services))
         events.test_start.add_listener(lambda **_: desk.reset())
         events.reset_stats.add_listener(lambda **_: desk.reset())
     if role == "master":
@@ -261,6 +270,8 @@ def judge_at_end(environment: Any, **_: Any) -> None:
         environment.process_exit_code = status
     if file := option(environment, "report", ""):
         _write(Path(file), outcome.as_json(desk.tally, verdicts))
+    if file := option(environment, "record", ""):
+        _write_record(Path(file), environment, desk, verdicts, status if desk.gates else 0)
     if file := option(environment, "summary", ""):
         stats = environment.stats
         ended = stats.last_request_timestamp or stats.start_time
@@ -273,6 +284,23 @@ def judge_at_end(environment: Any, **_: Any) -> None:
 
     # After Locust's own tables.
     environment.events.quit.add_listener(show)
+
+
+def _write_record(
+    path: Path, environment: Any, desk: Desk, verdicts: Iterable[gates.Verdict], status: int
+) -> None:
+    now, began = time.time(), environment.stats.start_time
+    files = environment.parsed_locustfiles or _files_of(environment.user_classes)
+    run = Run(
+        os.urandom(4).hex(),
+        began,
+        suite=Path(files[0]).stem if files else "load",
+        branch_class=branch_class(os.environ),
+        versions={"pytest-sentinel": __version__, "python": platform.python_version()},
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = lines_of(run, desk.tally, verdicts, End(now, status))
+    path.write_bytes(b"".join(map(encode, lines)))
 
 
 def _write(path: Path, what: dict[str, Any]) -> None:

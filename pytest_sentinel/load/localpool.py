@@ -110,6 +110,7 @@ class LocalPool:
         driver.when_dead(self._driver_died)
         self._busy = self._possible = 0.0
         self._counted_at = self._now()
+        self._was_asked = False
 
     # What scenarios do
 
@@ -120,6 +121,7 @@ class LocalPool:
         Raises:
             PoolRefused: there is none.
         """
+        self._was_asked = True
         name, actions = self._leases.ask(engine, _OWNER, wait, self._now())
         self._grants[name] = asyncio.get_running_loop().create_future()
         try:
@@ -159,7 +161,10 @@ class LocalPool:
         return slots, len(self._leases.tickets(TicketState.WAITING))
 
     def use(self) -> tuple[float, float]:
-        """Return the slot-seconds used since this was last asked, and those there were."""
+        """Return the slot-seconds used since this was last asked, and those there were.
+
+        None, while nobody wants a seat: users on another pool leave this one alone.
+        """
         self._count_use()
         used = self._busy, self._possible
         self._busy = self._possible = 0.0
@@ -291,8 +296,9 @@ class LocalPool:
     def _count_use(self) -> None:
         now = self._now()
         passed, self._counted_at = now - self._counted_at, now
-        self._busy += passed * len(self._leases.tickets(*SEATED))
-        self._possible += passed * self.slots
+        if self._was_asked:
+            self._busy += passed * len(self._leases.tickets(*SEATED))
+            self._possible += passed * self.slots
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()

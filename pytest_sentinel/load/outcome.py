@@ -50,6 +50,10 @@ def samples_of(tally: Tally) -> Samples:
     _repeat(samples, "infrastructure_rate", 0.0, ended, {})
     if tally.possible:
         samples.take("pool_utilization", tally.busy / tally.possible)
+    for target, probes in tally.probes.items():
+        failed = tally.probe_failures.get(target, 0)
+        _repeat(samples, "uptime", 1.0, probes - failed, {"target": target})
+        _repeat(samples, "uptime", 0.0, failed, {"target": target})
     for worker, memory in tally.memory.items():
         samples.take("worker_memory", float(memory), {"worker": worker})
     return samples

@@ -47,6 +47,7 @@ class Tally(msgspec.Struct, array_like=True):
         busy: slot-seconds used, of ``possible`` ones.
         lag: by how much event loops of sidecars were late, in seconds.
         memory: highest PSS seen of a worker with its sidecar and browsers, by worker.
+        probes, probe_failures: looks at services, by address.
         unhealthy: why figures of this run cannot be trusted, by how often.
     """
 
@@ -67,6 +68,8 @@ class Tally(msgspec.Struct, array_like=True):
     memory: dict[str, int] = msgspec.field(default_factory=dict)
     unhealthy: dict[str, int] = msgspec.field(default_factory=dict)
     tasks: dict[str, int] = msgspec.field(default_factory=dict)
+    probes: dict[str, int] = msgspec.field(default_factory=dict)
+    probe_failures: dict[str, int] = msgspec.field(default_factory=dict)
 
     def begin(self) -> None:
         """Count an iteration that is handed out."""
@@ -116,6 +119,12 @@ class Tally(msgspec.Struct, array_like=True):
         """Count an iteration of a user without a browser."""
         _add(self.tasks, name, 1)
 
+    def probed(self, target: str, *, up: bool) -> None:
+        """Note whether a service answered a probe."""
+        _add(self.probes, target, 1)
+        if not up:
+            _add(self.probe_failures, target, 1)
+
     def page(self, load: PageLoad) -> None:
         """Note the vitals of one page."""
         for vital in VITALS:
@@ -145,7 +154,8 @@ class Tally(msgspec.Struct, array_like=True):
             kept: dict[str, Histogram] = getattr(self, name)
             for key, histogram in getattr(other, name).items():
                 _at(kept, key, Histogram).merge(histogram)
-        for name in ("late", "step_failures", "request_failures", "unhealthy", "tasks"):
+        for name in ("late", "step_failures", "request_failures", "unhealthy", "tasks",
+                     "probes", "probe_failures"):  # fmt: skip
             for key, number in getattr(other, name).items():
                 _add(getattr(self, name), key, number)
         for worker, memory in other.memory.items():

@@ -58,6 +58,7 @@ class WorkerPool:
         self._reaper = Reaper()
         self._seats: dict[int, Seat] = {}
         self._closed: list[Seat] = []  # by their holder, during the running test
+        self._waited = 0.0
         self._locals: dict[str, LocalBrowser | LeasedBrowser] = {}
         self._happenings: list[Happening] = []
         self._can_swap = True
@@ -75,7 +76,8 @@ class WorkerPool:
             playwright.sync_api.Error: what Playwright said about the failed launch.
         """
         __tracebackhide__ = True
-        action = self._ledger.request(key, time.monotonic(), self._random.random())
+        began = time.monotonic()
+        action = self._ledger.request(key, began, self._random.random())
         if isinstance(action, Refuse):
             self._ledger.slot(action.slot).wanted = False
             raise marked(action.error)
@@ -88,6 +90,7 @@ class WorkerPool:
         self._seats[seat.number] = seat
         self._ledger.launched(seat.number, time.monotonic())
         self._install(seat)
+        self._waited += time.monotonic() - began
         return api
 
     def own_pids(self) -> set[int]:
@@ -117,12 +120,19 @@ class WorkerPool:
             BreakerOpen: a browser is gone and may not be launched now.
             playwright.sync_api.Error: a browser is gone and its successor did not launch.
         """
+        began = time.monotonic()
         try:
             for seat in list(self._seats.values()):
                 if self.examine(seat.number) is not None or renew:
                     self._attend(seat, fresh=fresh)
         finally:
+            self._waited += time.monotonic() - began
             self._sampler.mark()
+
+    def take_wait(self) -> float:
+        """Return for how many seconds this process has waited for browsers since the last time."""
+        waited, self._waited = self._waited, 0.0
+        return waited
 
     def examine(self, number: int, *, thoroughly: bool = False) -> Death | None:
         """Return how a seat's browser died, if it did since it was last replaced.

@@ -108,6 +108,7 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True, tag="run", tag_field=
     Attributes:
         suite: a name that runs of the same tests share.
         branch_class: main, release, pr or local.
+        slots: how many browsers at once the machine has room for; 0 where they come from elsewhere.
     """
 
     id: str
@@ -119,6 +120,7 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True, tag="run", tag_field=
     settings: dict[str, str | int | float | bool | None] = {}
     suite: str = ""
     branch_class: str = ""
+    slots: int = 0
 
 
 class Attempt(msgspec.Struct, frozen=True, omit_defaults=True, tag="attempt", tag_field="kind"):
@@ -133,6 +135,7 @@ class Attempt(msgspec.Struct, frozen=True, omit_defaults=True, tag="attempt", ta
         memory: by process: the name of a browser, ``worker`` (its Python), ``driver``.
         leaks: what it left open.
         engine: chromium, firefox or webkit; empty for a test without a browser.
+        wait: seconds until it had its browsers; None for a test without one.
     """
 
     nodeid: str
@@ -149,6 +152,7 @@ class Attempt(msgspec.Struct, frozen=True, omit_defaults=True, tag="attempt", ta
     leaks: tuple[Leftover, ...] = ()
     engine: str = ""
     page: PageFigures | None = None
+    wait: float | None = None
 
     @property
     def seconds(self) -> float:
@@ -181,12 +185,14 @@ class Sample(msgspec.Struct, frozen=True, omit_defaults=True, tag="sample", tag_
 
     Attributes:
         metric: one that gates can ask about.
+        count: how many there were that were equal in all.
     """
 
     metric: str
     value: float
     at: float = 0.0
     labels: dict[str, str] = {}
+    count: int = 1
 
 
 class GateVerdict(msgspec.Struct, frozen=True, omit_defaults=True, tag="gate", tag_field="kind"):

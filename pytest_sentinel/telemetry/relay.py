@@ -84,6 +84,7 @@ def pack(
     engine: str = "",
     page: PageFigures | None = None,
     fault: str = "product",
+    wait: float | None = None,
 ) -> dict[str, Any]:
     """Return the facts of one attempt as plain types, without secrets."""
     names = list(browsers)
@@ -108,6 +109,7 @@ def pack(
         "engine": engine,
         "page": msgspec.to_builtins(page),
         "fault": fault,
+        "wait": wait,
         "events": pack_happenings(happenings),
         "leaks": [
             {
@@ -162,6 +164,7 @@ def unpack_attempt(
         leaks=msgspec.convert(packed["leaks"], tuple[Leftover, ...]),
         engine=packed["engine"],
         page=msgspec.convert(packed["page"], PageFigures | None),
+        wait=packed["wait"],
     )
 
 

@@ -62,8 +62,8 @@ MEASURED: Final[Mapping[str, Measured]] = {
     "inp": Measured("trend", "seconds", "interaction to next paint of each page", _PAGE),
     "cls": Measured("trend", "", "cumulative layout shift of each page", _PAGE),
     "run_duration": Measured("gauge", "seconds", "how long the run took", _RUN),
-    "pool_wait": Measured("trend", "seconds", "from asking a pool for a browser to having it", _RUN),
-    "pool_utilization": Measured("gauge", "ratio", "share of a pool's slots that were leased", _RUN),
+    "pool_wait": Measured("trend", "seconds", "from asking for a browser to having it, for each attempt or iteration", _RUN),
+    "pool_utilization": Measured("gauge", "ratio", "share of slots in use: of a pool's, or of those that this machine has room for", _RUN),
     "uptime": Measured("rate", "ratio", "probes of a service that succeeded", ("target",)),
     "load_requests": Measured("trend", "seconds", "duration of each request of load, and of each step of a browser user", ("task",)),
     "load_iterations": Measured("trend", "seconds", "duration of each iteration of a browser user", ("task",)),
@@ -95,12 +95,20 @@ class Samples:
     _branch: str = ""
     _started: float = 0.0
     _last: dict[str, Attempt] = field(default_factory=dict)
-    _ended: bool = False
+    _slots: int = 0
+    _busy: float = 0.0
+    _first: float = 0.0
+    _latest: float = 0.0
 
     def take(
-        self, metric: str, value: float, labels: Mapping[str, str] | None = None, at: float = 0.0
+        self,
+        metric: str,
+        value: float,
+        labels: Mapping[str, str] | None = None,
+        at: float = 0.0,
+        count: int = 1,
     ) -> None:
-        """Note one observation.
+        """Note one observation, or several that are equal.
 
         Raises:
             KeyError: bug: there is no such metric.
@@ -109,12 +117,13 @@ class Samples:
         if self.only is not None and metric not in self.only:
             return
         kept = {name: text for name, text in (labels or {}).items() if name in known}
-        self.values.setdefault(metric, []).append(Value(value, kept, at))
+        self.values.setdefault(metric, []).extend([Value(value, kept, at)] * count)
 
     def add(self, line: Line) -> None:
         """Take one line of a record."""
         if isinstance(line, Run):
             self._suite, self._branch, self._started = line.suite, line.branch_class, line.started
+            self._slots = line.slots
             self._last.clear()
         elif isinstance(line, Attempt):
             self._add_attempt(line)
@@ -123,7 +132,8 @@ class Samples:
                 self.take("launch_time", line.seconds, self._labels(line.worker), line.at)
         elif isinstance(line, Sample):
             if line.metric in MEASURED:
-                self.take(line.metric, line.value, {**self._labels(), **line.labels}, line.at)
+                labels = {**self._labels(), **line.labels}
+                self.take(line.metric, line.value, labels, line.at, line.count)
         elif isinstance(line, End):
             self._add_end(line)
 
@@ -134,6 +144,11 @@ class Samples:
                 bad = line.outcome in BAD or line.outcome == "crashed"
                 self.take("error_rate", float(bad), self._of(line), line.finished)
         self._last.clear()
+        lasted = self._latest - self._first
+        if self._slots and lasted > 0:
+            share = self._busy / (lasted * self._slots)
+            self.take("pool_utilization", share, self._labels(), self._latest)
+        self._busy = self._first = self._latest = 0.0
 
     def _labels(self, worker: str = "") -> dict[str, str]:
         return {"suite": self._suite, "branch_class": self._branch, "worker": worker}
@@ -159,6 +174,12 @@ class Samples:
             figures["tests"] = line.seconds
             if line.browsers or line.engine:
                 figures["browser_tests"] = line.seconds
+        if line.wait is not None:
+            figures["pool_wait"] = line.wait
+        if line.browsers and line.started:
+            self._busy += (line.finished - line.started) * len(line.browsers)
+            self._first = min(self._first or line.started, line.started)
+            self._latest = max(self._latest, line.finished)
         peak = sum(memory.peak or 0 for memory in line.memory.values())
         if peak:
             figures["worker_memory"] = float(peak)

@@ -8,8 +8,11 @@ import pytest
 
 from pytest_sentinel import gates
 from pytest_sentinel.load import outcome
+from pytest_sentinel.load.runrecord import lines_of
 from pytest_sentinel.load.tally import Outcome, Tally
 from pytest_sentinel.load.wire import PageLoad
+from pytest_sentinel.telemetry.record import End, GateVerdict, Run, Sample, decode, encode
+from pytest_sentinel.telemetry.samples import from_lines
 
 
 def run() -> Tally:
@@ -138,3 +141,38 @@ def test_pages_have_one_row_each() -> None:
 
     assert rows["home"]["lcp"] == pytest.approx(0.3, rel=0.01)
     assert rows["cart"].keys() == {"page", "loads", "inp"}
+
+
+def test_looks_at_services_are_uptime() -> None:
+    """Each is one sample, with the address; what failed is in the share."""
+    tally = run()
+    for up in (True, True, False):
+        tally.probed("127.0.0.1:9323", up=up)
+
+    assert judged(tally, 'uptime{target="127.0.0.1:9323"}: count == 2') == (["pass"], 0)
+    assert judged(tally, "uptime: rate > 99%") == (["fail"], 99)
+    merged = Tally()
+    merged.merge(tally)
+    assert (merged.probes, merged.probe_failures) == ({"127.0.0.1:9323": 3}, {"127.0.0.1:9323": 1})
+
+
+def test_the_record_says_what_gates_ask_about() -> None:
+    """Judged from its record, a run passes and fails as at its end; equal times share a line."""
+    tally = run()
+    asked = [
+        gates.parse(text) for text in ("load_iterations: max <= 1.8s", "error_rate: rate < 1%")
+    ]
+    verdicts, _ = outcome.judge(tally, asked)
+
+    lines = list(lines_of(Run("a", 100.0, suite="shop"), tally, verdicts, End(160.0, 99)))
+
+    again = gates.evaluate(asked, from_lines(decode(map(encode, lines))))
+    assert [(each.state, each.value, each.samples) for each in again] == [
+        (each.state, each.value, each.samples) for each in verdicts
+    ]
+    assert [
+        line.count for line in lines if isinstance(line, Sample) and line.metric == "pool_wait"
+    ] == [9]
+    assert [line.state for line in lines if isinstance(line, GateVerdict)] == ["pass", "fail"]
+    assert isinstance(lines[0], Run)
+    assert isinstance(lines[-1], End)

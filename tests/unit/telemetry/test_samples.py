@@ -184,3 +184,32 @@ def test_every_metric_explains_itself() -> None:
     """Each has a help text, and a unit that gates can read."""
     assert all(measured.help for measured in MEASURED.values())
     assert {measured.unit for measured in MEASURED.values()} == {"seconds", "bytes", "ratio", ""}
+
+
+def test_a_wait_is_that_of_each_attempt_with_a_browser() -> None:
+    """Also one of no time; an attempt without a browser does not wait for one."""
+    lines = [attempt(wait=0.5), attempt("test_b", wait=0.0), attempt("test_c")]
+
+    assert numbers("pool_wait", *lines) == [0.5, 0.0]
+
+
+def test_slots_in_use_are_a_share_of_those_there_is_room_for() -> None:
+    """From the first attempt with a browser to the end of the last one; each browser counts."""
+    run = Run("a", 100.0, slots=4)
+    lines = [
+        attempt(started=101.0, finished=103.0, browsers=("gw0/browser-1",)),
+        attempt("test_b", started=102.0, finished=103.0, browsers=("gw1/a", "gw1/b")),
+        attempt("test_c", started=100.0, finished=109.0),
+        attempt("test_d", started=104.0, finished=105.0, browsers=("gw0/browser-1",)),
+    ]
+
+    assert numbers("pool_utilization", run, *lines) == [(2 + 2 + 1) / (4 * 4)]
+    assert numbers("pool_utilization", RUN, *lines) == []
+    assert numbers("pool_utilization", run, attempt(started=101.0)) == []
+    # Shards of a run count each by itself.
+    assert len(numbers("pool_utilization", run, *lines, run, *lines)) == 2
+
+
+def test_equal_observations_may_come_in_one_line() -> None:
+    """A line says how many there were."""
+    assert numbers("pool_wait", Sample("pool_wait", 0.1, count=3)) == [0.1, 0.1, 0.1]
