@@ -157,7 +157,8 @@ def begin(environment: Any, dispatcher: type | None) -> Desk:
     events.request.add_listener(lambda **facts: _note_request(desk, **facts))
     events.test_start.add_listener(lambda **_: desk.begin_run())
     events.test_stop.add_listener(lambda **_: desk.drop_starts())
-    events.usage_monitor.add_listener(lambda **facts: _note_usage(desk, **facts))
+    has_users = role != "master"
+    events.usage_monitor.add_listener(lambda **facts: _note_usage(desk, has_users, **facts))
     if role != "worker":
         services = parse_services(pool) if pool not in ("", "auto") else ()
         events.test_start.add_listener(lambda **_: desk.probe(services))
@@ -241,8 +242,8 @@ def _count_tasks(classes: Iterable[Any], desk: Desk) -> None:
             ]
 
 
-def _note_usage(desk: Desk, cpu_usage: float, **_: Any) -> None:
-    if desk.link is None:  # otherwise its sidecar's figures bring the worker's own along
+def _note_usage(desk: Desk, has_users: bool, cpu_usage: float, **_: Any) -> None:
+    if desk.link is None and has_users:  # otherwise its sidecar's figures bring the worker's own along
         desk.tally.weigh(desk.worker, _own_memory())
     if cpu_usage > _CPU_LIMIT:
         desk.tally.doubt(f"Locust used more than {_CPU_LIMIT:g} % of a core")
