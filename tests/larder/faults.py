@@ -10,11 +10,14 @@ is decided by the seed and by their order alone.
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -33,6 +36,9 @@ ROUTES = {
 LEAKS = frozenset({"kitchen", "server"})
 KEPT_BYTES = 64 * 1024
 
+Answer = Callable[[Request, Exception], Response]
+
+_log = logging.getLogger("larder")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s)")
 
 
@@ -103,8 +109,9 @@ def _choice(form: str, names: object) -> str:
 class Faulty:
     """ASGI middleware that carries the faults of the server out."""
 
-    def __init__(self, app: ASGIApp, faults: tuple[Fault, ...], seed: int) -> None:
+    def __init__(self, app: ASGIApp, faults: tuple[Fault, ...], seed: int, answer: Answer) -> None:
         self._app = app
+        self._answer = answer
         self._planted = [(fault, *_matcher(fault)) for fault in faults if fault.where in ROUTES]
         self._keeps = any(fault.text == "leak:server" for fault in faults)
         self._kept: list[bytearray] = []
@@ -120,20 +127,21 @@ class Faulty:
                 if scope["method"] == method and path.fullmatch(scope["path"]):
                     if fault.where == "search" and not Request(scope).query_params.get("q"):
                         continue
-                    await self._carry_out(fault, receive)
+                    if fault.kind == "slow":
+                        await asyncio.sleep(fault.delay)
+                    elif fault.kind == "hang":
+                        # Until the client has had enough: nothing is left when he is gone.
+                        while (await receive())["type"] != "http.disconnect":
+                            pass
+                        return
+                    elif self._chance[fault].random() < fault.share:
+                        # Answered here. An error that is raised would cost the connection, too, and
+                        # with it the next request: twice what was planted.
+                        _log.error("PlantedError: %s", fault.text)
+                        response = self._answer(Request(scope), PlantedError(fault.text))
+                        await response(scope, receive, send)
+                        return
         await self._app(scope, receive, send)
-
-    async def _carry_out(self, fault: Fault, receive: Receive) -> None:
-        if fault.kind == "slow":
-            await asyncio.sleep(fault.delay)
-        elif fault.kind == "error":
-            if self._chance[fault].random() < fault.share:
-                raise PlantedError(fault.text)
-        elif fault.kind == "hang":
-            # Until the client has had enough: nothing is left when he is gone.
-            while (await receive())["type"] != "http.disconnect":
-                pass
-            raise PlantedError(fault.text)
 
 
 def _matcher(fault: Fault) -> tuple[str, re.Pattern[str]]:
