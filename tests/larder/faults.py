@@ -21,17 +21,23 @@ from starlette.responses import Response
 from starlette.routing import compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-# The names are those of the trade; a search is a list of meals that was asked for something.
+# The names are those of the trade: of a page and of the same thing for programs. A search is a list
+# of meals that was asked for something.
 ROUTES = {
-    "account": ("GET", "/account"),
-    "health": ("GET", "/health"),
-    "kitchen": ("GET", "/kitchen"),
-    "login": ("POST", "/login"),
-    "meal": ("GET", "/meals/{slug}"),
-    "meals": ("GET", "/meals"),
-    "recipes": ("GET", "/api/meals"),
-    "register": ("POST", "/register"),
-    "search": ("GET", "/meals"),
+    "account": ("GET /account",),
+    "admin": ("GET /admin",),
+    "cart": ("POST /cart", "POST /api/cart"),
+    "checkout": ("POST /checkout", "POST /api/checkout"),
+    "health": ("GET /health",),
+    "kitchen": ("GET /kitchen",),
+    "login": ("POST /login",),
+    "meal": ("GET /meals/{slug}", "GET /api/meals/{slug}"),
+    "meals": ("GET /meals", "GET /api/meals"),
+    "orders": ("GET /orders",),
+    "recipes": ("GET /api/recipes",),
+    "recommendations": ("GET /recommendations", "GET /api/recommendations"),
+    "register": ("POST /register",),
+    "search": ("GET /meals", "GET /api/meals"),
 }
 LEAKS = frozenset({"kitchen", "server"})
 KEPT_BYTES = 64 * 1024
@@ -112,7 +118,12 @@ class Faulty:
     def __init__(self, app: ASGIApp, faults: tuple[Fault, ...], seed: int, answer: Answer) -> None:
         self._app = app
         self._answer = answer
-        self._planted = [(fault, *_matcher(fault)) for fault in faults if fault.where in ROUTES]
+        self._planted = [
+            (fault, *_matcher(route))
+            for fault in faults
+            if fault.kind != "leak"
+            for route in ROUTES[fault.where]
+        ]
         self._keeps = any(fault.text == "leak:server" for fault in faults)
         self._kept: list[bytearray] = []
         self._chance = {fault: random.Random(f"{seed}:{fault.text}") for fault in faults}
@@ -144,7 +155,7 @@ class Faulty:
         await self._app(scope, receive, send)
 
 
-def _matcher(fault: Fault) -> tuple[str, re.Pattern[str]]:
-    method, template = ROUTES[fault.where]
+def _matcher(route: str) -> tuple[str, re.Pattern[str]]:
+    method, _, template = route.partition(" ")
     path, _, _ = compile_path(template)
     return method, path
