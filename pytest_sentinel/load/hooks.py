@@ -243,7 +243,8 @@ def _count_tasks(classes: Iterable[Any], desk: Desk) -> None:
 
 
 def _note_usage(desk: Desk, has_users: bool, cpu_usage: float, **_: Any) -> None:
-    if desk.link is None and has_users:  # otherwise its sidecar's figures bring the worker's own along
+    # A sidecar's figures bring the worker's own along.
+    if desk.link is None and has_users:
         desk.tally.weigh(desk.worker, _own_memory())
     if cpu_usage > _CPU_LIMIT:
         desk.tally.doubt(f"Locust used more than {_CPU_LIMIT:g} % of a core")

@@ -1,26 +1,24 @@
 """The figures of a service as Prometheus families, made anew at every scrape.
 
-Labels are bounded: engines, states and causes; never an owner, a lease, a browser or a pid.
+Names, types, help and buckets are the catalogue's. Labels are bounded: engines, states and causes;
+never an owner, a lease, a browser or a pid.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    Metric,
-)
+from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from pytest_sentinel.pool.distribution import Distribution
 from pytest_sentinel.pool.health import Readiness
 from pytest_sentinel.pool.service import LeasePort
 from pytest_sentinel.pool.snapshot import PoolStatistics
+from pytest_sentinel.telemetry.catalogue import BY_NAME
 
 _BREAKER_STATES = ("closed", "half-open", "open")
 
@@ -44,69 +42,35 @@ class ServiceFigures(Collector):
         """Yield every family."""
         now = self._statistics()
         ready = self._readiness()
-        yield _gauge(
-            "sentinel_pool_ready", "1 if a lease asked for now is not refused", ready.ready
-        )
-        yield _gauge(
-            "sentinel_pool_utilisation_ratio",
-            "leases held or waited for, per slot that there could be",
-            ready.pressure,
-        )
-        yield _gauge("sentinel_pool_browsers_maximum", "places for browsers", now.maximum)
-        yield _gauge("sentinel_pool_generation", "how often all browsers were renewed on request",
-                     now.generation)  # fmt: skip
-        yield _gauge("sentinel_pool_draining", "1 while no new lease is granted", now.draining)
-        yield _labelled("sentinel_pool_slots", "slots by state", ("state",), _plain(now.slots))
-        yield _labelled(
-            "sentinel_pool_waiting", "clients in the queue", ("engine",), _plain(now.waiting)
-        )
-        yield _labelled(
-            "sentinel_pool_leases",
-            "leases that are held",
-            ("engine",),
-            Counter((lease.engine,) for lease in now.leases),
-        )
-        yield _labelled(
-            "sentinel_pool_browsers",
-            "browsers by state",
-            ("engine", "state"),
-            Counter((browser.engine, browser.state) for browser in now.browsers),
-        )
+        yield _plain("pool_ready", ready.ready)
+        yield _plain("pool_utilisation_ratio", ready.pressure)
+        yield _plain("pool_browsers_maximum", now.maximum)
+        yield _plain("pool_generation", now.generation)
+        yield _plain("pool_draining", now.draining)
+        yield _labelled("pool_slots", _single(now.slots))
+        yield _labelled("pool_waiting", _single(now.waiting))
+        yield _labelled("pool_leases", Counter((lease.engine,) for lease in now.leases))
+        browsers = Counter((browser.engine, browser.state) for browser in now.browsers)
+        yield _labelled("pool_browsers", browsers)
         memory: dict[tuple[str, ...], float] = {("used",): float(now.memory.used)}
         if now.memory.budget is not None:
             memory[("budget",)] = float(now.memory.budget)
-        yield _labelled("sentinel_pool_memory_bytes", "PSS of all browsers", ("kind",), memory)
-        yield _gauge(
-            "sentinel_pool_memory_paused",
-            "1 while memory admits nothing new",
-            bool(now.memory.paused),
-        )
-        yield _labelled(
-            "sentinel_pool_breaker_state",
-            "1 for the state in which the breaker of an engine is",
-            ("engine", "state"),
-            {
-                (breaker.key, state): float(breaker.state == state)
-                for breaker in now.breakers
-                for state in _BREAKER_STATES
-            },
-        )
+        yield _labelled("pool_memory_bytes", memory)
+        yield _plain("pool_memory_paused", bool(now.memory.paused))
+        breakers = {
+            (breaker.key, state): float(breaker.state == state)
+            for breaker in now.breakers
+            for state in _BREAKER_STATES
+        }
+        yield _labelled("pool_breaker_state", breakers)
         for name, by_cause in now.counters.items():
-            yield _counter(f"sentinel_pool_{name}", f"{_words(name)}, by cause", "cause", by_cause)
-        yield _gauge("sentinel_clients", "connections to the lease port", self._port.clients)
-        yield _counter(
-            "sentinel_refusals_total",
-            "clients that were turned away, by HTTP status",
-            "status",
-            {str(status): count for status, count in self._port.refusals.items()},
-        )
-        yield _histogram(
-            "sentinel_acquire_wait_seconds", "from the request to the lease", self._port.waits
-        )
-        yield _histogram("sentinel_lease_seconds", "how long leases were held", self._port.holds)
-        yield _counter(
-            "sentinel_log_lines_dropped_total", "events nobody read", None, {"": self._dropped()}
-        )
+            yield _labelled(f"pool_{name}", _single(by_cause))
+        yield _plain("clients", self._port.clients)
+        refusals = {(str(status),): count for status, count in self._port.refusals.items()}
+        yield _labelled("refusals_total", refusals)
+        yield _histogram("acquire_wait_seconds", self._port.waits)
+        yield _histogram("lease_seconds", self._port.holds)
+        yield _plain("log_lines_dropped_total", self._dropped())
 
 
 def make_registry(figures: ServiceFigures) -> CollectorRegistry:
@@ -116,35 +80,28 @@ def make_registry(figures: ServiceFigures) -> CollectorRegistry:
     return registry
 
 
-def _gauge(name: str, told: str, value: float) -> Metric:
-    return GaugeMetricFamily(name, told, value=float(value))
+def _plain(name: str, value: float) -> Metric:
+    return _labelled(name, {(): value})
 
 
-def _labelled(
-    name: str, told: str, labels: tuple[str, ...], values: Mapping[tuple[str, ...], float]
-) -> Metric:
-    family = GaugeMetricFamily(name, told, labels=labels)
+def _labelled(name: str, values: Mapping[Any, float]) -> Metric:
+    series = BY_NAME[f"sentinel_{name}"]
+    family = Metric(series.family, series.help, series.kind)
     for key, value in values.items():
-        family.add_metric(list(key), float(value))
+        labels = dict(zip(series.labels, key, strict=True))
+        family.add_sample(series.name, labels, float(value))
     return family
 
 
-def _counter(name: str, told: str, label: str | None, values: Mapping[str, int]) -> Metric:
-    family = CounterMetricFamily(name.removesuffix("_total"), told, labels=[label] if label else [])
-    for key, value in values.items():
-        family.add_metric([key] if label else [], float(value))
+def _histogram(name: str, values: Distribution) -> Metric:
+    series = BY_NAME[f"sentinel_{name}"]
+    family = Metric(series.family, series.help, series.kind)
+    for bound, below in values.buckets():
+        family.add_sample(f"{series.name}_bucket", {"le": bound}, below)
+    family.add_sample(f"{series.name}_count", {}, values.count)
+    family.add_sample(f"{series.name}_sum", {}, values.total)
     return family
 
 
-def _histogram(name: str, told: str, values: Distribution) -> Metric:
-    family = HistogramMetricFamily(name, told)
-    family.add_metric([], values.buckets(), sum_value=values.total)
-    return family
-
-
-def _plain(values: Mapping[str, int]) -> dict[tuple[str, ...], float]:
+def _single(values: Mapping[str, int]) -> dict[tuple[str, ...], float]:
     return {(key,): float(value) for key, value in values.items()}
-
-
-def _words(name: str) -> str:
-    return name.removesuffix("_total").replace("_", " ")

@@ -22,10 +22,11 @@ import h11
 from pytest_sentinel.addresses import Address
 from pytest_sentinel.errors import PoolRefused, RequestRefused
 from pytest_sentinel.pool import upgrade
-from pytest_sentinel.pool.distribution import LONG, SHORT, Distribution
+from pytest_sentinel.pool.distribution import Distribution
 from pytest_sentinel.pool.frames import Stream
 from pytest_sentinel.pool.snapshot import Event
 from pytest_sentinel.pool.splice import ClientEnd, ServerEnd
+from pytest_sentinel.telemetry.catalogue import LEASES, WAITS
 
 _REASON_WITHIN = 0.5  # from the end of a browser server to the pool's word on why
 _BOUNDARY_WITHIN = 1.0  # from a revocation to the end of the frame that is passing
@@ -93,8 +94,8 @@ class LeasePort:
         self._clients: set[ClientEnd] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._timers: dict[ClientEnd, asyncio.TimerHandle] = {}
-        self.waits = Distribution(SHORT)
-        self.holds = Distribution(LONG)
+        self.waits = Distribution(WAITS)
+        self.holds = Distribution(LEASES)
         self.refusals: Counter[int] = Counter()
 
     async def start(self, sock: socket.socket) -> None:

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Playwright
 
-from pytest_sentinel.telemetry.catalogue import BY_SAMPLE, CATALOGUE, DOMAINS, Series
+from pytest_sentinel.telemetry.catalogue import BY_SAMPLE, CATALOGUE, DOMAINS, WAITS, Series
+from tests.larder.process import Larder, running_larder
+from tests.load.locustkit import FLOW, locust
 from tests.runs import Scratch, slack, wait_until
 from tests.service.serving import service
 from tests.telemetry.servers import (
@@ -240,9 +242,50 @@ def test_a_service_is_scraped(tmp_path: Path, playwright: Playwright) -> None:
     by_name = {found.name: found for found in CATALOGUE if found.source == "service"}
     for name, kind in families(text).items():
         assert by_name[name].kind == kind
+    waits = re.findall(r'^sentinel_acquire_wait_seconds_bucket{le="([^"]+)"', text, re.MULTILINE)
+    assert waits == [*map(str, WAITS), "+Inf"]
     # Counters with a cause are there once it has happened; a breaker once it was needed.
     happens = {found.name for found in by_name.values() if _waits_for_a_cause(found)}
     assert set(by_name) - set(families(text)) <= happens
+
+
+LOAD = ("--headless", "--stop-timeout", "1", "-u", "1", "-r", "10", "-t", "1m")
+
+
+def test_a_load_run_is_scraped(tmp_path: Path, larder: Larder) -> None:
+    """Each series of its port is in the catalogue with that type, and the reverse."""
+    port = free_port()
+    place = ("--host", larder.url, "--sentinel-metrics", f"127.0.0.1:{port}")
+    with locust(tmp_path, FLOW, *LOAD, *place) as run:
+        url = f"http://127.0.0.1:{port}/metrics"
+        wait_until(lambda: "kitchen" in quietly(url), 60 * slack(), "a flow")
+        text = fetch(url)
+        run.stop()
+
+    check(text)
+    by_name = {found.name: found for found in CATALOGUE if found.source == "load"}
+    assert families(text) == {name: found.kind for name, found in by_name.items()}
+    rows = [row for row in text.splitlines() if not row.startswith("#")]
+    assert {row.partition("{")[0].partition(" ")[0] for row in rows} == {
+        sample for found in by_name.values() for sample in found.samples
+    }
+    edges = set(re.findall(r'seconds_bucket{le="([^"]+)"', text))
+    assert edges == {*map(str, WAITS), "+Inf"}
+
+
+def quietly(url: str) -> str:
+    """Return what an address answers; nothing where it does not."""
+    try:
+        return fetch(url)
+    except OSError:
+        return ""
+
+
+@pytest.fixture(scope="module")
+def larder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Larder]:
+    """A shop for the load run."""
+    with running_larder(tmp_path_factory.mktemp("larder")) as found:
+        yield found
 
 
 def _waits_for_a_cause(series: Series) -> bool:

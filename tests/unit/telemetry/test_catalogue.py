@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
+import pytest_sentinel
 from pytest_sentinel.leaks.leftovers import KINDS
 from pytest_sentinel.telemetry.catalogue import (
     BY_NAME,
@@ -65,6 +67,33 @@ def test_targets_are_bucket_edges() -> None:
     assert 0.2 in WAITS
     assert {0.2, 2.0} <= set(DURATIONS)
     assert {0.2, 0.5, 0.8, 1.8, 2.5, 3.0, 4.0} <= set(VITALS)
+
+
+def test_every_counter_of_a_pool_has_a_metric() -> None:
+    """What the books and the shell of a pool count is in the catalogue, by its cause."""
+    package = Path(pytest_sentinel.__file__).parent / "pool"
+    told = "".join(path.read_text() for path in package.glob("*.py"))
+    counted = set(re.findall(r"count\(\s*\"(\w+_total)\"", told))
+
+    assert {f"sentinel_pool_{name}" for name in counted} == {
+        series.name
+        for series in CATALOGUE
+        if series.name.startswith("sentinel_pool_") and series.labels == ("cause",)
+    }
+
+
+def test_only_the_catalogue_names_a_metric() -> None:
+    """No other file of the package spells a name out, but to look one up."""
+    package = Path(pytest_sentinel.__file__).parent
+    known = {name.removeprefix("sentinel_") for name in (*BY_SAMPLE, *BY_NAME)}
+    spelled = {
+        found
+        for path in package.rglob("*.py")
+        for found in re.findall(r"\bsentinel_([a-z_]+)", path.read_text())
+        if found.endswith(("_total", "_seconds", "_bytes", "_ratio", "_users", "_info"))
+    }
+
+    assert spelled - known == set()
 
 
 def test_every_kind_of_leftover_may_be_a_label() -> None:
