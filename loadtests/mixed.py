@@ -30,7 +30,7 @@ class Caller(FastHttpUser):
     @task(2)
     def recipes(self) -> None:
         """Read all recipes."""
-        self.client.get("/api/meals")
+        self.client.get("/api/recipes")
 
     @task(1)
     def health(self) -> None:

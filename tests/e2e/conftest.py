@@ -14,6 +14,7 @@ import pytest
 from playwright.sync_api import Page, Playwright
 from pytest_playwright import CreateContextCallback
 
+from tests.e2e.actors import Actor, Dish
 from tests.e2e.databases import Databases
 from tests.e2e.pages import Customer, LoginPage
 from tests.larder.postgresql import running_postgresql
@@ -104,6 +105,55 @@ def logged_in(page: Page, customer: Customer) -> Customer:
     LoginPage(page).open().log_in(customer)
     page.wait_for_url("/account")
     return customer
+
+
+@pytest.fixture
+def shopper(page: Page, newcomer: Customer, base_url: str) -> Actor:
+    """Somebody new who is logged in on ``page``, and can act there over HTTP as well."""
+    shopper = Actor(page.request, base_url)
+    shopper.register(newcomer)
+    return shopper
+
+
+@pytest.fixture
+def somebody(playwright: Playwright, base_url: str) -> Iterator[Callable[[], Actor]]:
+    """Call it for somebody else, who has an account and acts over HTTP alone."""
+    requests = []
+
+    def come() -> Actor:
+        requests.append(playwright.request.new_context())
+        actor = Actor(requests[-1], base_url)
+        name = uuid4().hex
+        actor.register(Customer("Bob", f"bob-{name}@example.test", name))
+        return actor
+
+    yield come
+    for request in requests:
+        request.dispose()
+
+
+@pytest.fixture
+def staff(playwright: Playwright, base_url: str) -> Iterator[Actor]:
+    """Somebody who runs the shop, over HTTP."""
+    request = playwright.request.new_context()
+    actor = Actor(request, base_url)
+    actor.log_in(Customer("Admin", ADMIN_ADDRESS, ADMIN_PASSWORD))
+    yield actor
+    request.dispose()
+
+
+@pytest.fixture
+def add_meal(staff: Actor) -> Iterator[Callable[..., Dish]]:
+    """Put a meal on the menu, for the time of the test."""
+    dishes = []
+
+    def add(**fields: object) -> Dish:
+        dishes.append(staff.add_meal(**fields))
+        return dishes[-1]
+
+    yield add
+    for dish in dishes:
+        staff.remove_meal(dish)
 
 
 @pytest.fixture

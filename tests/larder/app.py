@@ -16,11 +16,27 @@ from starlette.types import ASGIApp
 from tests.larder import accounts
 from tests.larder.database import Database
 from tests.larder.faults import Faulty
-from tests.larder.routes import auth, health, kitchen, meals, outbox
+from tests.larder.lockout import Lockout
+from tests.larder.payment import FakePayments
+from tests.larder.ratelimit import RateLimit
+from tests.larder.routes import (
+    account,
+    admin,
+    api,
+    auth,
+    health,
+    kitchen,
+    meals,
+    menu,
+    outbox,
+    recommendations,
+    shopping,
+)
 from tests.larder.security import Passwords, SecurityHeaders
 from tests.larder.settings import InvalidSetting, Settings
 from tests.larder.web import STATIC, Shop, error_page, open_templates
 
+_WRONG = error_page(500, "Something went wrong on our side")
 _CLOSED = error_page(503, "The larder is closed for a moment")
 _LARGEST_FORM = 64 * 1024
 
@@ -31,6 +47,13 @@ def create_app(settings: Settings) -> ASGIApp:
         settings=settings,
         database=Database(settings.database_url),
         passwords=Passwords(settings.argon2_time_cost, settings.argon2_memory_kib),
+        lockout=Lockout(
+            settings.lockout_failures,
+            settings.lockout_seconds,
+            f"{settings.public_url}/forgotten",
+        ),
+        logins=RateLimit(settings.login_rate),
+        payments=FakePayments(settings.payment_timeout),
         templates=open_templates(),
     )
 
@@ -44,8 +67,14 @@ def create_app(settings: Settings) -> ASGIApp:
 
     routes: list[BaseRoute] = [
         *auth.routes,
+        *account.routes,
+        *admin.routes,
+        *menu.routes,
         *meals.routes,
+        *shopping.routes,
+        *recommendations.routes,
         *kitchen.routes,
+        *api.routes,
         *health.routes,
         Mount("/static", StaticFiles(directory=STATIC)),
     ]
@@ -54,14 +83,19 @@ def create_app(settings: Settings) -> ASGIApp:
     app = Starlette(
         routes=routes,
         exception_handlers={
+            400: error_page(400, "That cannot be understood"),
+            401: error_page(401, "Who are you?"),
             403: error_page(403, "Not like this"),
             404: error_page(404, "There is nothing here"),
             405: error_page(405, "Not like this"),
-            500: error_page(500, "Something went wrong on our side"),
+            413: error_page(413, "That is too much at once"),
+            422: error_page(422, "That cannot be taken"),
+            429: error_page(429, "Too many tries"),
+            500: _WRONG,
             OperationalError: _CLOSED,
             InterfaceError: _CLOSED,
         },
-        middleware=[Middleware(Faulty, settings.faults, settings.fault_seed)]
+        middleware=[Middleware(Faulty, settings.faults, settings.fault_seed, _WRONG)]
         if settings.faults
         else [],
         lifespan=lifespan,
@@ -69,7 +103,7 @@ def create_app(settings: Settings) -> ASGIApp:
     )
     app.state.shop = shop
     # Outermost, so that the page of an unexpected error carries the headers too.
-    return SecurityHeaders(app)
+    return SecurityHeaders(app, https=settings.is_https)
 
 
 def _prepare(shop: Shop) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,9 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from tests.larder.models import Ingredient, Meal
+from tests.larder.notation import read_ingredient, slug_of
 
 MEALS = Path(__file__).with_name("data") / "meals.toml"
-
-_INGREDIENT = re.compile(r"(?P<amount>[\d.]+) ?(?P<unit>g|ml|tbsp|tsp)? (?P<name>.+)")
 
 
 def plant(session: Session, stock: int) -> None:
@@ -29,7 +27,7 @@ def plant(session: Session, stock: int) -> None:
 
 def _meal(entry: dict[str, Any], stock: int) -> Meal:
     return Meal(
-        slug=re.sub(r"[^a-z0-9]+", "-", entry["name"].lower()).strip("-"),
+        slug=slug_of(entry["name"]),
         name=entry["name"],
         course=entry["course"],
         summary=entry["summary"],
@@ -43,12 +41,8 @@ def _meal(entry: dict[str, Any], stock: int) -> Meal:
 
 
 def _ingredient(position: int, text: str) -> Ingredient:
-    match = _INGREDIENT.fullmatch(text)
-    if match is None:
+    ingredient = read_ingredient(text)
+    if ingredient is None:
         raise ValueError(f"{MEALS.name}: {text!r} is no ingredient; write it like '100 g flour'")
-    return Ingredient(
-        position=position,
-        name=match["name"],
-        amount=float(match["amount"]),
-        unit=match["unit"] or "",
-    )
+    ingredient.position = position
+    return ingredient

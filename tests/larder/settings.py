@@ -50,6 +50,7 @@ class Settings:
     admin_address: str = ""
     admin_password: str = ""
     stock: int = 500
+    payment_timeout: float = 10.0
 
     @property
     def is_https(self) -> bool:
@@ -83,6 +84,7 @@ class Settings:
             admin_address=environment.get("LARDER_ADMIN_ADDRESS", ""),
             admin_password=environment.get("LARDER_ADMIN_PASSWORD", ""),
             stock=int(_number(environment, "LARDER_STOCK", cls.stock)),
+            payment_timeout=_number(environment, "LARDER_PAYMENT_TIMEOUT", cls.payment_timeout),
         )
 
 

@@ -17,12 +17,16 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from tests.larder import sessions
-from tests.larder.catalogue import COURSES
+from tests.larder.catalogue import COURSES, SORTS, TIMES
 from tests.larder.database import Database
+from tests.larder.lockout import Lockout
 from tests.larder.models import User
+from tests.larder.notation import write_ingredient
+from tests.larder.payment import Payments
+from tests.larder.ratelimit import RateLimit
 from tests.larder.security import Passwords, csrf_token, is_csrf_token
 from tests.larder.settings import Settings
 
@@ -37,6 +41,9 @@ class Shop:
     settings: Settings
     database: Database
     passwords: Passwords
+    lockout: Lockout
+    logins: RateLimit
+    payments: Payments
     templates: Environment
 
 
@@ -50,17 +57,22 @@ def open_templates() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["money"] = lambda cents: f"€{cents / 100:.2f}"
-    environment.filters["amount"] = lambda amount: f"{amount:g}"
-    environment.globals["courses"] = COURSES
+    environment.filters["ingredient"] = write_ingredient
+    environment.globals.update(courses=COURSES, times=TIMES, sorts=SORTS)
     return environment
+
+
+class NotLoggedIn(HTTPException):
+    """Raised when a page wants to know whose it is."""
 
 
 class Visit:
     """One request, with the session of whoever sent it."""
 
-    def __init__(self, request: Request, form: dict[str, str]) -> None:
+    def __init__(self, request: Request, form: dict[str, str], upload: bytes = b"") -> None:
         self.request = request
         self.form = form
+        self.upload = upload
         self.shop: Shop = request.app.state.shop
         self.database = self.shop.database
         self.user: User | None = None
@@ -68,18 +80,42 @@ class Visit:
         self._sent_token = request.cookies.get(COOKIE)
         self._token: str | None = None
         if self._sent_token:
+            idle = self.shop.settings.session_idle
             with self.database.reading() as session:
-                found = sessions.find_session(session, self._sent_token)
+                found = sessions.find_session(session, self._sent_token, idle)
             if found is not None:
+                if sessions.is_stale(found, idle):
+                    with self.database.writing() as session:
+                        sessions.note_use(session, self._sent_token)
                 self._token = self._sent_token
                 self.user = found.user
                 self._notice = found.notice
 
     def check_form(self) -> None:
         """Refuse a form that did not come from a page of this very session."""
-        candidate = self.form.get("csrf", "")
+        candidate = self.form.get("csrf") or self.request.headers.get("x-csrf-token", "")
         if self._token is None or not is_csrf_token(candidate, self._token):
             raise HTTPException(403, "This form has expired. Go back, reload the page, try again.")
+
+    def customer(self) -> User:
+        """Return who is logged in; a stranger is asked to log in instead of getting an answer."""
+        if self.user is None:
+            raise NotLoggedIn(401, "Log in first.")
+        return self.user
+
+    def admin(self) -> User:
+        """Return the admin who is logged in; customers are refused."""
+        if self.customer().role != "admin":
+            raise HTTPException(403, "This is for the people who run the shop.")
+        return self.customer()
+
+    def csrf(self) -> str:
+        """Return the token that a form of this session must bring back."""
+        # A session is stored when a form is first shown, not for everyone who looks at a meal.
+        if self._token is None:
+            with self.database.writing() as session:
+                self._token = self._open_anonymous(session, None)
+        return csrf_token(self._token)
 
     def log_in(self, user: User, notice: str) -> None:
         """Begin a session of ``user`` under a new token; the one before dies."""
@@ -105,7 +141,7 @@ class Visit:
             user=self.user,
             path=self.request.url.path,
             notice=self._take_notice,
-            csrf=self._csrf,
+            csrf=self.csrf,
             # To the scripts of pages. Those of the server are nobody's business.
             faults=" ".join(f.text for f in self.shop.settings.faults if f.text == "leak:kitchen"),
             **context,
@@ -132,7 +168,7 @@ class Visit:
         response.headers["Cache-Control"] = "no-store"
         if self._token == self._sent_token:
             return response
-        secure = self.request.url.scheme == "https"
+        secure = self.shop.settings.is_https
         if self._token is None:
             response.delete_cookie(COOKIE, httponly=True, samesite="lax", secure=secure)
         else:
@@ -145,13 +181,6 @@ class Visit:
                 secure=secure,
             )
         return response
-
-    def _csrf(self) -> str:
-        # A session is stored when a form is first shown, not for everyone who looks at a meal.
-        if self._token is None:
-            with self.database.writing() as session:
-                self._token = self._open_anonymous(session, None)
-        return csrf_token(self._token)
 
     def _open_anonymous(self, session: Any, notice: str | None) -> str:
         return sessions.open_session(session, self.shop.settings.session_lifetime, notice=notice)
@@ -167,23 +196,40 @@ class Visit:
 View = Callable[[Visit], Response]
 
 
-def page(view: View) -> Callable[[Request], Awaitable[Response]]:
-    """Make an endpoint of ``view``: read the form, find the session, check, answer."""
+def page(view: View, *, files: int = 0) -> Callable[[Request], Awaitable[Response]]:
+    """Make an endpoint of ``view``: read the form, find the session, check, answer.
+
+    Of up to ``files`` files in the form the last is the visit's ``upload``.
+    """
 
     async def endpoint(request: Request) -> Response:
         form: dict[str, str] = {}
+        upload = b""
         if request.method == "POST":
-            async with request.form(max_files=0, max_fields=20) as fields:
-                form = {name: value for name, value in fields.items() if isinstance(value, str)}
-        return await run_in_threadpool(_answer, view, request, form)
+            async with request.form(max_files=files, max_fields=20) as fields:
+                for name, value in fields.items():
+                    if isinstance(value, str):
+                        form[name] = value
+                    else:
+                        upload = await value.read()
+        return await run_in_threadpool(answer, view, request, form, upload)
 
     return endpoint
 
 
+def is_for_programs(request: Request) -> bool:
+    """Tell whether whoever asks wants JSON, in good days and in bad ones."""
+    return request.url.path.startswith("/api/")
+
+
 def show_error(status: int, headline: str, request: Request, error: Exception) -> Response:
-    """Answer with a plain page that needs neither session nor database."""
+    """Answer with a plain page, or plain JSON, that needs neither session nor database."""
     shop: Shop = request.app.state.shop
     detail = error.detail if isinstance(error, HTTPException) else ""
+    headers: Mapping[str, str] = getattr(error, "headers", None) or {}
+    headers = {**headers, "Cache-Control": "no-store"}
+    if is_for_programs(request):
+        return JSONResponse({"error": detail or headline}, status, headers)
     html = shop.templates.get_template("error.html").render(
         user=None,
         path=request.url.path,
@@ -192,8 +238,7 @@ def show_error(status: int, headline: str, request: Request, error: Exception) -
         headline=headline,
         detail=detail,
     )
-    headers: Mapping[str, str] = getattr(error, "headers", None) or {}
-    return HTMLResponse(html, status, {**headers, "Cache-Control": "no-store"})
+    return HTMLResponse(html, status, headers)
 
 
 def error_page(status: int, headline: str) -> Callable[[Request, Exception], Response]:
@@ -207,8 +252,15 @@ def safe_path(path: str) -> str:
     return path if is_local and path.isprintable() and "\\" not in path else "/"
 
 
-def _answer(view: View, request: Request, form: dict[str, str]) -> Response:
-    visit = Visit(request, form)
+def answer(view: View, request: Request, form: dict[str, str], upload: bytes = b"") -> Response:
+    """Have ``view`` answer a request whose body was read."""
+    visit = Visit(request, form, upload)
     if request.method == "POST":
         visit.check_form()
-    return visit.finish(view(visit))
+    try:
+        response = view(visit)
+    except NotLoggedIn:
+        if is_for_programs(request):
+            raise
+        response = visit.ask_to_log_in()
+    return visit.finish(response)

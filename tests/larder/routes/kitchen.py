@@ -21,10 +21,11 @@ def list_recipes(visit: Visit) -> Response:
     """Answer with all meals and their recipes."""
     with visit.database.reading() as session:
         meals = catalogue.recipes(session)
-    return JSONResponse({"meals": [_recipe(meal) for meal in meals]})
+    return JSONResponse({"meals": [recipe(meal) for meal in meals]})
 
 
-def _recipe(meal: Meal) -> dict[str, Any]:
+def recipe(meal: Meal) -> dict[str, Any]:
+    """Return a meal as the kitchen wants it."""
     return {
         "slug": meal.slug,
         "name": meal.name,
@@ -42,5 +43,5 @@ def _recipe(meal: Meal) -> dict[str, Any]:
 
 routes = [
     Route("/kitchen", page(show_kitchen), methods=["GET"]),
-    Route("/api/meals", page(list_recipes), methods=["GET"]),
+    Route("/api/recipes", page(list_recipes), methods=["GET"]),
 ]

@@ -25,7 +25,7 @@ class Kitchen {
   }
 
   async load() {
-    const response = await fetch("/api/meals");
+    const response = await fetch("/api/recipes");
     if (!response.ok) throw new Error(`the recipes answered ${response.status}`);
     for (const meal of (await response.json()).meals) {
       this.meals.set(meal.slug, meal);

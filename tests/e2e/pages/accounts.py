@@ -1,42 +1,10 @@
-"""Page objects: what a customer sees and does on each page of larder. No assertions here."""
+"""The pages of accounts: registering, logging in and out, the back office."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Self
-
 from playwright.sync_api import Locator, Page
 
-
-@dataclass(frozen=True)
-class Customer:
-    """Who acts in a test."""
-
-    name: str
-    address: str
-    password: str
-
-
-class ShopPage:
-    """What every page has: a path, a bar at the top and perhaps a notice."""
-
-    path = "/"
-
-    def __init__(self, page: Page) -> None:
-        self.page = page
-        self.heading = page.get_by_role("heading", level=1)
-        self.notice = page.get_by_role("status", name="Notice")
-        self.error = page.get_by_role("alert")
-        self.account_bar = page.get_by_role("navigation", name="Account")
-
-    def open(self) -> Self:
-        """Load the page."""
-        self.page.goto(self.path)
-        return self
-
-    def log_out(self) -> None:
-        """Press the button in the bar."""
-        self.account_bar.get_by_role("button", name="Log out").click()
+from tests.e2e.pages.base import Customer, ShopPage
 
 
 class RegisterPage(ShopPage):
@@ -151,46 +119,3 @@ class BackOfficePage(ShopPage):
     def unlock(self, address: str) -> None:
         """Press the button beside a locked customer."""
         self.page.get_by_role("button", name=f"Unlock {address}").click()
-
-
-class MealsPage(ShopPage):
-    """The list of meals with its search."""
-
-    path = "/meals"
-
-    def __init__(self, page: Page) -> None:
-        super().__init__(page)
-        self.search = page.get_by_role("searchbox", name="Search")
-        self.course = page.get_by_label("Course")
-        self.vegetarian = page.get_by_label("Vegetarian only")
-        self.submit = page.get_by_role("button", name="Find")
-        self.count = page.get_by_role("status", name="Results")
-        self.names = page.get_by_role("region", name="Meals").get_by_role("heading")
-
-    def choose(self, name: str) -> None:
-        """Follow the link of a meal."""
-        self.page.get_by_role("link", name=name).click()
-
-
-class KitchenPage(ShopPage):
-    """The single page with the recipes."""
-
-    path = "/kitchen"
-
-    def __init__(self, page: Page) -> None:
-        super().__init__(page)
-        self.state = page.get_by_role("status", name="Kitchen")
-        self.rows = page.get_by_role("list", name="Recipes").locator("> li")
-
-    def panel(self, meal: str) -> Locator:
-        """Return the panel of ``meal``, open or not."""
-        return self.page.get_by_role("region", name=f"Recipe for {meal}")
-
-    def open_panel(self, meal: str) -> Locator:
-        """Open the panel of ``meal``."""
-        self.page.get_by_role("button", name=f"Open {meal}").click()
-        return self.panel(meal)
-
-    def close_panel(self, meal: str) -> None:
-        """Close the panel of ``meal``."""
-        self.page.get_by_role("button", name=f"Close {meal}").click()
