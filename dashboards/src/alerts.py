@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 SERVE = 'job="sentinel-serve"'
-PROJECT = "https://github.com/pytest-sentinel/pytest-sentinel/blob/main"
 
 
 @dataclass(frozen=True)

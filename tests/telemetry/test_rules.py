@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,35 @@ def promtool(directory: Path, *words: str) -> subprocess.CompletedProcess[str]:
 def test_what_is_committed_is_what_is_written(path: Path) -> None:
     """Rules, tests and runbooks come from one table: ``python -m dashboards.src.rules``."""
     assert path.read_text() == files()[path]
+
+
+@needed
+def test_runbooks_may_be_anywhere(tmp_path: Path) -> None:
+    """One setting moves the links of all alerts, and the rules' tests with them."""
+    for name in ("dashboards/src", "docs/runbooks"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    for name in ("alerts", "rules", "tests"):
+        (tmp_path / "dashboards" / name).mkdir()
+    wiki = "https://wiki.example/sentinel/"
+    command = [sys.executable, "-m", "dashboards.src.rules", "--runbooks", wiki]
+    subprocess.run(command, cwd=tmp_path, check=True)
+
+    rules = yaml.safe_load((tmp_path / "dashboards/alerts/sentinel.yml").read_text())
+    links = {
+        rule["alert"]: rule["annotations"]["runbook_url"] for rule in rules["groups"][0]["rules"]
+    }
+    assert links == {name: f"{wiki}{name}.md" for name in NAMES}
+    told = promtool(tmp_path / "dashboards/tests", "test", "rules", "alerts_test.yml")
+    assert told.returncode == 0, told.stdout + told.stderr
+
+
+def test_every_link_leads_to_a_page() -> None:
+    """As they are committed, links are paths in the source of the project."""
+    rules = yaml.safe_load((BOARD / "alerts" / "sentinel.yml").read_text())
+    links = [rule["annotations"]["runbook_url"] for rule in rules["groups"][0]["rules"]]
+
+    assert len(links) == len(NAMES)
+    assert [link for link in links if not (ROOT / link).is_file()] == []
 
 
 def test_no_runbook_is_without_its_alert() -> None:
