@@ -30,9 +30,12 @@ _WANTED = "sqlite:///path/to/larder.sqlite3 or postgresql+psycopg://user@host/na
 
 
 class Database:
-    """One pool of connections, shared by all threads of a server."""
+    """One pool of connections, shared by all threads of a server.
 
-    def __init__(self, url: str) -> None:
+    It keeps ``pool_size`` of them, and makes up to ``overflow`` more while they are needed.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 10, overflow: int = 30) -> None:
         """Choose the dialect; connect to nothing yet. Raises InvalidSetting for a wrong URL."""
         self._path: Path | None = None
         try:
@@ -56,8 +59,8 @@ class Database:
         self._engine = create_engine(
             target,
             connect_args=arguments,
-            pool_size=10,
-            max_overflow=30,
+            pool_size=pool_size,
+            max_overflow=overflow,
             pool_pre_ping=self._path is None,
         )
         if self._path is not None:

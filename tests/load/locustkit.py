@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -53,12 +55,17 @@ class Shopper(BrowserUser):
 
 
 class Run:
-    """One run of Locust."""
+    """One run of Locust, with the code of a locustfile or with a file that is there."""
 
-    def __init__(self, directory: Path, code: str, *options: str, **environment: str) -> None:
+    def __init__(
+        self, directory: Path, code: str | Path, *options: str, **environment: str
+    ) -> None:
         self.directory = directory
-        self.file = directory / "locustfile.py"
-        self.file.write_text(HEAD + code)
+        if isinstance(code, Path):
+            self.file = code
+        else:
+            self.file = directory / "locustfile.py"
+            self.file.write_text(HEAD + code)
         self.temporary = directory / "temporary"
         self.temporary.mkdir(exist_ok=True)
         self.mark = os.urandom(8).hex()
@@ -189,7 +196,7 @@ class Run:
 
 
 @contextmanager
-def locust(directory: Path, code: str, *options: str, **environment: str) -> Iterator[Run]:
+def locust(directory: Path, code: str | Path, *options: str, **environment: str) -> Iterator[Run]:
     """Run Locust; nothing of it is left at the end."""
     run = Run(directory, code, *options, **environment)
     try:
@@ -210,3 +217,33 @@ def booked(report: dict[str, Any]) -> dict[str, int]:
     outcomes: dict[str, int] = report["outcomes"]
     assert sum(outcomes.values()) == report["begun"], report
     return outcomes
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def answers(port: int) -> bool:
+    """Tell whether a web interface is up."""
+    try:
+        return bool(get(port, "/"))
+    except OSError:
+        return False
+
+
+def get(port: int, path: str) -> bytes:
+    """Return a page of a web interface."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:
+        body: bytes = answer.read()
+        return body
+
+
+def post(port: int, path: str, body: str) -> None:
+    """Press a button of a web interface."""
+    url = f"http://127.0.0.1:{port}/{path}"
+    request = urllib.request.Request(url, data=body.encode(), method="POST")
+    with urllib.request.urlopen(request, timeout=60):
+        pass

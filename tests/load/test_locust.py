@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import threading
-import urllib.request
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.larder.process import Larder, running_larder
-from tests.load.locustkit import FLOW, booked, locust
+from tests.load.locustkit import FLOW, answers, booked, free_port, get, locust, post
 from tests.runs import slack, wait_until
 
 pytestmark = pytest.mark.browser
@@ -274,57 +272,31 @@ def _count(seen: list[dict[str, Any]], name: str) -> int:
 
 def test_the_web_interface_stops_and_starts_it_twice(tmp_path: Path, larder: Larder) -> None:
     """Each start begins new books; the tab has the pool, the waits, the vitals and the memory."""
-    port = _free_port()
+    port = free_port()
     options = ("--web-host", "127.0.0.1", "--web-port", str(port), "--host", larder.url)
     with locust(tmp_path, FLOW, *options) as run:
-        wait_until(lambda: _answers(port), 60 * slack(), run.text())
+        wait_until(lambda: answers(port), 60 * slack(), run.text())
         for _ in range(3):
-            _post(port, "swarm", "user_count=2&spawn_rate=5")
+            post(port, "swarm", "user_count=2&spawn_rate=5")
             wait_until(lambda: _rows(port, "iterations"), 60 * slack(), run.text())
             wait_until(lambda: _rows(port, "vitals"), 30 * slack(), run.text())
             assert any("slots" in row["state"] for row in _table(port))
-            _post(port, "stop", "")
+            post(port, "stop", "")
             wait_until(lambda: _state(port) == "stopped", 30 * slack(), run.text())
             begun = sum(_passed(row) for row in _table(port))
             assert begun > 0
-        assert b"extended_tabs" in _get(port, "/")
+        assert b"extended_tabs" in get(port, "/")
         assert len(run.sidecars()) == 1
         run.stop()
         booked(run.report())
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _answers(port: int) -> bool:
-    try:
-        return bool(_get(port, "/"))
-    except OSError:
-        return False
-
-
-def _get(port: int, path: str) -> bytes:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:
-        body: bytes = answer.read()
-        return body
-
-
-def _post(port: int, path: str, body: str) -> None:
-    url = f"http://127.0.0.1:{port}/{path}"
-    request = urllib.request.Request(url, data=body.encode(), method="POST")
-    with urllib.request.urlopen(request, timeout=60):
-        pass
-
-
 def _state(port: int) -> str:
-    return str(json.loads(_get(port, "/stats/requests"))["state"])
+    return str(json.loads(get(port, "/stats/requests"))["state"])
 
 
 def _table(port: int) -> list[dict[str, str]]:
-    found: list[dict[str, str]] = json.loads(_get(port, "/stats/requests"))["extended_stats"][0][
+    found: list[dict[str, str]] = json.loads(get(port, "/stats/requests"))["extended_stats"][0][
         "data"
     ]
     return found
@@ -418,15 +390,15 @@ def test_locusts_own_decorator_does_as_well(tmp_path: Path, larder: Larder) -> N
 
 def test_metrics_are_served_while_it_runs(tmp_path: Path, larder: Larder) -> None:
     """The master's port has users, steps and requests of all workers, and stops with the run."""
-    port = _free_port()
+    port = free_port()
     place = ("--sentinel-metrics", f"127.0.0.1:{port}")
     with locust(tmp_path, MIXED, *DISTRIBUTED, "-u", "4", "--host", larder.url, *place) as run:
-        wait_until(lambda: _answers(port), 60 * slack(), "a port")
-        wait_until(lambda: b'task="Shopper.look/kitchen"' in _get(port, "/"), 60 * slack(), "data")
-        text = _get(port, "/").decode()
+        wait_until(lambda: answers(port), 60 * slack(), "a port")
+        wait_until(lambda: b'task="Shopper.look/kitchen"' in get(port, "/"), 60 * slack(), "data")
+        text = get(port, "/").decode()
         run.stop()
 
     assert "sentinel_load_users 4.0" in text
     assert 'sentinel_load_requests_total{task="GET /health",verdict="ok"}' in text
     assert 'sentinel_load_request_duration_seconds_bucket{le="0.2",task="Shopper.look"}' in text
-    assert not _answers(port)
+    assert not answers(port)
