@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
-from tests.larder.catalogue import recipes
+from tests.larder.catalogue import COURSES, recipes
 from tests.larder.models import CartLine, Like, Meal, Order, OrderLine
 from tests.larder.orders import PAID
 from tests.larder.recommending import Crowd, Dish, Recommendation, Taste, plain, recommend
@@ -43,7 +43,7 @@ def suggest(session: Session, user_id: int | None) -> Sequence[Suggestion]:
 
 def _dish(meal: Meal) -> Dish:
     ingredients = frozenset(plain(part.name) for part in meal.ingredients)
-    return Dish(meal.id, meal.name, meal.course, meal.vegetarian, ingredients)
+    return Dish(meal.id, meal.name, COURSES[meal.course].lower(), meal.vegetarian, ingredients)
 
 
 def _taste(session: Session, user_id: int) -> Taste:
