@@ -132,6 +132,8 @@ class Iteration:
     async def _play(self, result: Result) -> None:
         await self._open()
         page = await self._context.new_page()
+        if self.terms.vitals:
+            await self._vitals.follow(page)
         await self.scenario(self.person, page, self._steps)
         if isinstance(self._steps.reported, Exception):
             raise self._steps.reported  # whoever caught it: a failed step ends its iteration

@@ -5,8 +5,11 @@
 // TTFB once. Times in milliseconds, from the activation of the page. Every change is told at once:
 // what a page says while it is being left (pagehide) reaches nobody.
 (() => {
-  const tell = window.__sentinelVitals;
-  if (window !== window.top || !tell || !/^https?:|^file:/.test(location.protocol)) return;
+  if (window !== window.top || !/^https?:|^file:/.test(location.protocol)) return;
+  if (window.__sentinelRead) {
+    window.__sentinelRead.tell(); // as far as it is, to one who listens from now on
+    return;
+  }
 
   const facts = { load: `${performance.timeOrigin} ${Math.random()}` };
   const observers = [];
@@ -43,7 +46,8 @@
     clearTimeout(timer);
     timer = 0;
     const text = JSON.stringify(read());
-    if (text === told) return;
+    const tell = window.__sentinelVitals; // in a page that another has opened, a little later
+    if (text === told || !tell) return;
     told = text;
     // The page may go while this is under way; nobody waits for the answer.
     Promise.resolve(tell(text)).catch(() => {});
@@ -116,18 +120,17 @@
     send();
   }, true);
   // For the last page of a flow: what it knows, after a frame or two if it has not painted yet.
-  Object.defineProperty(window, "__sentinelRead", {
-    value: async () => {
-      const frame = () => Promise.race([
-        new Promise((done) => requestAnimationFrame(() => setTimeout(done))),
-        new Promise((done) => setTimeout(done, 100)),
-      ]);
-      const lacks = () => {
-        read();
-        return facts.lcp === undefined || (interactions && facts.inp === undefined);
-      };
-      for (let tries = 0; tries < 3 && lacks(); tries++) await frame();
-      return JSON.stringify(read());
-    },
-  });
+  const last = async () => {
+    const frame = () => Promise.race([
+      new Promise((done) => requestAnimationFrame(() => setTimeout(done))),
+      new Promise((done) => setTimeout(done, 100)),
+    ]);
+    const lacks = () => {
+      read();
+      return facts.lcp === undefined || (interactions && facts.inp === undefined);
+    };
+    for (let tries = 0; tries < 3 && lacks(); tries++) await frame();
+    return JSON.stringify(read());
+  };
+  Object.defineProperty(window, "__sentinelRead", { value: Object.assign(last, { tell: send }) });
 })();
