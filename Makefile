@@ -7,6 +7,8 @@
 BIN := .venv/bin
 # Rooms that only decide: tests cover all of them, every branch.
 PURE := addresses.py \
+  comparereport.py \
+  comparing.py \
   errors.py \
   gatereport.py \
   gates.py \

@@ -3,14 +3,38 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
+from pytest_sentinel import comparereport, comparing
+from pytest_sentinel.gates import WITHOUT_DATA
 from pytest_sentinel.reportdata import as_ctrf, as_junit, tell
 from pytest_sentinel.telemetry.journal import read_record
 
 _LATEST = Path(".sentinel/runs/latest")
+
+
+class Share(click.ParamType):  # type: ignore[type-arg] # click has it since 8.4
+    """A share, written ``10%`` or ``0.1``."""
+
+    name = "share"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the share as a number."""
+        text = str(value).strip()
+        try:
+            share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        except ValueError:
+            share = -1.0
+        if not 0 <= share < 10:
+            self.fail(f"{value!r} is no share; write it like 10% or 0.1", param, ctx)
+        return share
 
 
 @click.command(epilog="Example: sentinel report --html report.html && xdg-open report.html")
@@ -27,15 +51,46 @@ _LATEST = Path(".sentinel/runs/latest")
     "--ctrf", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
     help="Write CTRF JSON instead; with --html, too.",
 )  # fmt: skip
+@click.option(
+    "--compare", "baseline", type=click.Path(exists=True, path_type=Path), metavar="BASELINE",
+    help="Tell instead what is better, the same or worse than in another run: a record, or the"
+    " summary of a load run (JSON).",
+)  # fmt: skip
+@click.option(
+    "--threshold", type=Share(), default="10%", show_default=True,
+    help="With --compare: what moved by less is the same.",
+)  # fmt: skip
+@click.option(
+    "--format", "form", type=click.Choice(list(comparereport.FORMATS)), default="table",
+    show_default=True, help="With --compare: how to say it.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="With --compare: the same as --format json.")
+@click.option(
+    "--fail-on", type=click.Choice([comparing.WORSE]),
+    help="With --compare: exit with 1 if anything is worse, with 98 if a run cannot be trusted.",
+)  # fmt: skip
 def report(
-    *, record: Path | None, html: Path | None, junit: Path | None, ctrf: Path | None
+    *,
+    record: Path | None,
+    html: Path | None,
+    junit: Path | None,
+    ctrf: Path | None,
+    baseline: Path | None,
+    threshold: float,
+    form: str,
+    as_json: bool,
+    fail_on: str | None,
 ) -> None:
     """Tell the run in RECORD (a file or directory) in one HTML file that needs no network.
 
     Without RECORD it is the last run of this directory. A run that was killed is told as far as it
-    came.
+    came. With --compare RECORD may be the summary of a load run, too; what chance explains is
+    never called worse.
     """
     path = (record or _LATEST).resolve()
+    if baseline is not None:
+        _compare(baseline, path, threshold, "json" if as_json else form, fail_on)
+        return
     directory = path if path.is_dir() else path.parent
     try:
         story = tell(read_record(path), directory)
@@ -56,3 +111,31 @@ def report(
     target = html or directory / "report.html"
     target.write_text(write_html(story))
     click.echo(target)
+
+
+def _compare(before: Path, after: Path, threshold: float, form: str, fail_on: str | None) -> None:
+    one, two = _read(before), _read(after)
+    lines = comparing.compare(one, two, threshold)
+    doubts = one.doubts + two.doubts
+    click.echo(comparereport.FORMATS[form](lines, doubts), nl=False)
+    if fail_on is not None and doubts:
+        sys.exit(WITHOUT_DATA)
+    sys.exit(1 if fail_on is not None and comparing.is_worse(lines) else 0)
+
+
+def _read(path: Path) -> comparing.Told:
+    """Return what a run tells: a record has many lines of JSON, a summary is one value."""
+    try:
+        if path.is_file():
+            try:
+                summary = json.loads(path.read_text())
+            except ValueError:
+                summary = None
+            if isinstance(summary, dict) and "kind" not in summary:
+                return comparing.read_summary(summary)
+        lines = read_record(path)
+    except (OSError, ValueError) as error:
+        raise click.ClickException(f"{path}: {error}") from None
+    if not lines:
+        raise click.ClickException(f"{path} is neither a record nor the summary of a load run")
+    return comparing.read_lines(lines)
