@@ -54,6 +54,7 @@ def load() -> None:
 @click.option("--processes", type=click.IntRange(1), help="Workers of Locust on this machine.")
 @click.option("--gate", "gates", multiple=True, help="A threshold; may be given again.")
 @click.option("--report", help="Write what the run came to as JSON into this file.")
+@click.option("--record", help="Write a run record into this file, for sentinel gate and report.")
 @click.option("--summary", help="Write figures by endpoint into this file, to compare runs by.")
 @click.option("--artifacts", default="sentinel-load", show_default=True,
               help="The directory for what failures leave.")  # fmt: skip
@@ -109,7 +110,8 @@ def _command(
     if seconds is not None:
         command += ["--run-time", f"{max(1, round(seconds))}s"]
     pairs = [("--host", told["host"]), ("--processes", told["processes"])]
-    pairs += [(f"--sentinel-{name}", told[name]) for name in ("pool", "slots", "report", "summary")]
+    told_by_name = ("pool", "slots", "report", "record", "summary")
+    pairs += [(f"--sentinel-{name}", told[name]) for name in told_by_name]
     pairs += [("--sentinel-artifacts", told["artifacts"])]
     for flag, value in pairs:
         if value:
