@@ -79,7 +79,7 @@ class Actor:
 
     def remove_meal(self, dish: Dish) -> None:
         """Take a meal from the menu, unless it is gone."""
-        form = {"csrf": self.csrf()}
+        form: dict[str, Any] = {"csrf": self.csrf()}
         url = f"{self._base_url}/meals/{dish.slug}/remove"
         assert self.request.post(url, form=form, max_redirects=0).status in {303, 404}
 

@@ -16,7 +16,7 @@ from sqlalchemy import select
 from tests.larder.database import Database
 from tests.larder.models import Base, Meal, User
 
-# What the first larder made of its own accord, before there were migrations.
+# Of what the first larder made by itself, before there were migrations, the tables that changed.
 _FIRST_LARDER = """
 CREATE TABLE users (id INTEGER PRIMARY KEY, address VARCHAR(254) NOT NULL UNIQUE,
     name VARCHAR(80) NOT NULL, password_hash VARCHAR(200) NOT NULL, created_at DATETIME NOT NULL);
@@ -24,6 +24,8 @@ CREATE TABLE meals (id INTEGER PRIMARY KEY, slug VARCHAR(80) NOT NULL UNIQUE,
     name VARCHAR(80) NOT NULL, course VARCHAR(20) NOT NULL, summary VARCHAR(200) NOT NULL,
     price_cents INTEGER NOT NULL, minutes INTEGER NOT NULL, vegetarian BOOLEAN NOT NULL,
     steps TEXT NOT NULL);
+CREATE TABLE sessions (token_digest VARCHAR(64) PRIMARY KEY, user_id INTEGER
+    REFERENCES users (id) ON DELETE CASCADE, notice VARCHAR(200), expires_at DATETIME NOT NULL);
 INSERT INTO users VALUES (7, 'ada@example.test', 'Ada', 'hash', '2025-01-01 00:00:00');
 INSERT INTO meals VALUES (3, 'stew', 'Stew', 'main', 'Warm.', 900, 40, 0, 'Cook it.');
 """

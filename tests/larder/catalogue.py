@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlencode
 
 from sqlalchemy import Select, func, or_, select
@@ -94,7 +95,7 @@ def find_meals(session: Session, wish: Wish) -> MealPage:
     return MealPage(meals, number, pages, found)
 
 
-def _fulfilling(wish: Wish) -> Select[tuple[Meal]]:
+def _fulfilling(wish: Wish) -> Select[Any]:
     query = select(Meal)
     if wish.course:
         query = query.where(Meal.course == wish.course)

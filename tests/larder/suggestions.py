@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
@@ -77,7 +78,7 @@ def _crowd(session: Session, known: frozenset[int]) -> Crowd:
     return Crowd({row[0]: row[1] for row in buyers}, together)
 
 
-def _bought_lately() -> Select[tuple[int, int | None]]:
+def _bought_lately() -> Select[Any]:
     latest = select(Order.id).where(Order.status == PAID).order_by(Order.id.desc())
     return (
         select(Order.user_id, OrderLine.meal_id)

@@ -25,6 +25,16 @@ pytestmark = pytest.mark.browser
 
 COMMON = ("-p", "no:cacheprovider")
 
+# The suite's markers have no meaning without the plugin, and must not be unknown there.
+LARDER_INI = """
+[pytest]
+addopts = --import-mode=importlib
+pythonpath = .
+markers =
+    leak_check: of the plugin
+    limit_page_heap: of the plugin
+"""
+
 
 @pytest.fixture(scope="module")
 def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -76,7 +86,7 @@ def test_larder_s_own_suite(tmp_path: Path) -> None:
     """The end-to-end tests of the reference application too, with everything recorded."""
     suite = lay(
         tmp_path / "suite",
-        {"pytest.ini": "[pytest]\naddopts = --import-mode=importlib\npythonpath = .\n"},
+        {"pytest.ini": LARDER_INI},
     )
     for name in ("e2e", "larder"):
         shutil.copytree(CONTRACT.parent / name, suite / "tests" / name)
