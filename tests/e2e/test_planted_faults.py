@@ -65,7 +65,7 @@ def test_which_requests_fail_is_decided_by_the_seed(
     chance = random.Random(f"{SEED}:error:recipes:0.3")
     expected = [500 if chance.random() < 0.3 else 200 for _ in range(30)]
 
-    assert [client.get(f"{faulty.url}/api/meals").status for _ in range(30)] == expected
+    assert [client.get(f"{faulty.url}/api/recipes").status for _ in range(30)] == expected
     assert {200, 500} == set(expected)
     assert "PlantedError: error:recipes:0.3" in faulty.log.read_text()
 

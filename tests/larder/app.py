@@ -28,6 +28,7 @@ from tests.larder.routes import (
     kitchen,
     meals,
     menu,
+    openapi,
     outbox,
     recommendations,
     shopping,
@@ -76,6 +77,7 @@ def create_app(settings: Settings) -> ASGIApp:
         *kitchen.routes,
         *api.routes,
         *health.routes,
+        *openapi.routes,
         Mount("/static", StaticFiles(directory=STATIC)),
     ]
     if settings.outbox:

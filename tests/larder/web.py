@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, update_wrapper
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -19,7 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
-from tests.larder import sessions
+from tests.larder import identifiers, sessions
 from tests.larder.catalogue import COURSES, SORTS, TIMES
 from tests.larder.database import Database
 from tests.larder.lockout import Lockout
@@ -32,6 +32,8 @@ from tests.larder.settings import Settings
 
 COOKIE = "larder_session"
 STATIC = Path(__file__).with_name("static")
+
+identifiers.register()
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +216,8 @@ def page(view: View, *, files: int = 0) -> Callable[[Request], Awaitable[Respons
                         upload = await value.read()
         return await run_in_threadpool(answer, view, request, form, upload)
 
-    return endpoint
+    # By its name and its docstring the view is found in /openapi.json.
+    return update_wrapper(endpoint, view)
 
 
 def is_for_programs(request: Request) -> bool:

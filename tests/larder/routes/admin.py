@@ -32,5 +32,5 @@ def unlock(visit: Visit) -> Response:
 
 routes = [
     Route("/admin", page(show_admin), methods=["GET"]),
-    Route("/admin/users/{user:int}/unlock", page(unlock), methods=["POST"]),
+    Route("/admin/users/{user:id}/unlock", page(unlock), methods=["POST"]),
 ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
+from functools import update_wrapper
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -113,7 +114,7 @@ def program(view: View) -> Callable[[Request], Awaitable[Response]]:
         form = _read(await request.body())
         return await run_in_threadpool(answer, told, request, form)
 
-    return endpoint
+    return update_wrapper(endpoint, view)
 
 
 def _read(body: bytes) -> dict[str, str]:

@@ -92,8 +92,7 @@ def _the_order(visit: Visit) -> Order:
     customer = visit.customer()
     number = visit.request.path_params["number"]
     with visit.database.reading() as session:
-        # The column holds no more than 31 bits, and PostgreSQL says so loudly.
-        order = orders.find_order(session, customer.id, number) if number < 2**31 else None
+        order = orders.find_order(session, customer.id, number)
     if order is None:
         raise HTTPException(404, "You have no such order.")
     return order
@@ -106,5 +105,5 @@ routes = [
     Route("/checkout", page(show_checkout), methods=["GET"]),
     Route("/checkout", page(check_out), methods=["POST"]),
     Route("/orders", page(show_orders), methods=["GET"]),
-    Route("/orders/{number:int}", page(show_order), methods=["GET"]),
+    Route("/orders/{number:id}", page(show_order), methods=["GET"]),
 ]
