@@ -55,7 +55,7 @@ def parse_address(text: str, default_port: int) -> Address:
         port = rest[1:] if rest else port
     elif text.count(":") == 1:
         host, port = text.split(":")
-        host = host or "0.0.0.0"  # noqa: S104 - somebody asked for it in as many words
+        host = host or "0.0.0.0"  # noqa: S104 # nosec B104
     if not port.isascii() or not port.isdecimal() or int(port) > 65535:
         raise ValueError("has no port between 0 and 65535")
     if not (_HOST.fullmatch(host) or _is_ip6(host)):

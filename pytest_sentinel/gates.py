@@ -62,7 +62,7 @@ PRESETS: Final[Mapping[str, str]] = {
 class State(Enum):
     """What a gate says."""
 
-    PASS = "pass"  # noqa: S105 - no password
+    PASS = "pass"  # noqa: S105 # nosec B105
     FAIL = "fail"
     NO_DATA = "no data"
 

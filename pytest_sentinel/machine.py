@@ -40,7 +40,7 @@ class Finding:
     fix: str = ""
 
 
-def check_shared_memory(path: str = "/dev/shm") -> Finding:  # noqa: S108 - not a temporary file
+def check_shared_memory(path: str = "/dev/shm") -> Finding:  # noqa: S108 # nosec B108
     """Compare the size of /dev/shm with what Docker gives by default."""
     try:
         status = os.statvfs(path)
