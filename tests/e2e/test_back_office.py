@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from playwright.sync_api import Page, expect
 
+from tests.e2e.actors import Actor, Dish
 from tests.e2e.pages import BackOfficePage, Customer
 
 
@@ -16,6 +18,20 @@ def test_an_admin_finds_a_customer(admin: Page, customer: Customer) -> None:
     expect(rows).to_have_count(1)
     expect(rows.get_by_role("cell")).to_contain_text(
         [customer.name, customer.address, "customer", "open"]
+    )
+
+
+def test_an_order_is_shown(
+    admin: Page, somebody: Callable[[], Actor], add_meal: Callable[..., Dish]
+) -> None:
+    """The newest stands first, with its customer, what it cost and that it is paid."""
+    dish = add_meal(price="7.50")
+    number = somebody().buy(dish, dish)
+
+    orders = BackOfficePage(admin).open().orders
+
+    expect(orders.first.get_by_role("cell")).to_have_text(
+        [str(number), "Bob", "2", "€15.00", "paid"]
     )
 
 
