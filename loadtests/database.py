@@ -13,6 +13,7 @@ from __future__ import annotations
 import atexit
 import os
 import random
+import shutil
 import sys
 import tempfile
 import time
@@ -45,10 +46,15 @@ def _temporary() -> str:
     """Return the URL of a file that this process, and all it forks, work on."""
     name, owner = "LARDER_LOAD_FILE", os.getpid()
     if name not in os.environ:
-        directory = tempfile.TemporaryDirectory(prefix="larder-load-")
-        os.environ[name] = str(Path(directory.name) / "larder.sqlite3")
-        # A worker that was forked must not remove what the others still need.
-        atexit.register(lambda: os.getpid() == owner and directory.cleanup())
+        directory = tempfile.mkdtemp(prefix="larder-load-")
+        os.environ[name] = str(Path(directory) / "larder.sqlite3")
+
+        def remove() -> None:
+            # A worker that was forked must not remove what the others still need.
+            if os.getpid() == owner:
+                shutil.rmtree(directory, ignore_errors=True)
+
+        atexit.register(remove)
     return f"sqlite:///{os.environ[name]}"
 
 
@@ -134,7 +140,8 @@ class Clerk(User):
     @task(2)
     def join(self) -> None:
         """Ask what was bought by those who bought the same meal."""
-        this, other, mine, theirs = (aliased(each) for each in (OrderLine, OrderLine, Order, Order))
+        this, other = aliased(OrderLine), aliased(OrderLine)
+        mine, theirs = aliased(Order), aliased(Order)
         bought = func.count(theirs.id.distinct()).label("bought")
         query = (
             select(Meal.name, bought)
