@@ -13,6 +13,7 @@
 'use strict';
 
 const playwright = require(process.argv[2]);
+require('node:module').flushCompileCache?.(); // for the next server, which need not wait for our end
 const say = (fact) => process.stdout.write(JSON.stringify(fact) + '\n');
 // A pool that was killed reads nothing any more; that must not stop what is being ended.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});

@@ -62,9 +62,11 @@ class Servers:
         }
         if self._options.channel is not None:
             launch["channel"] = self._options.channel
-        self.recipe = Recipe(driver.node, driver.package, environ, launch)
         self._was_subreaper = adopt_orphans(True)
         self._scratch = Scratch()
+        # Playwright compiled once is a third of the next server's loading time.
+        environ["NODE_COMPILE_CACHE"] = str(self._scratch.directory / "compiled")
+        self.recipe = Recipe(driver.node, driver.package, environ, launch)
 
     def take(self) -> BrowserServer:
         """Return a server that has not launched anything: the one that waits, or a new one."""

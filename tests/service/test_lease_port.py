@@ -483,8 +483,8 @@ def test_a_port_that_closes_parts_from_its_clients() -> None:
     run(scenario)
 
 
-def test_a_machine_that_went_without_a_word_is_noticed() -> None:
-    """The system asks after clients that are silent: no cable can be pulled in a test."""
+def test_messages_go_at_once_and_silence_is_noticed() -> None:
+    """Neither end gathers small messages, and the system asks after machines that are silent."""
 
     async def scenario() -> None:
         async with stage() as here:
@@ -493,6 +493,7 @@ def test_a_machine_that_went_without_a_word_is_noticed() -> None:
             for end in (*here.port._clients, *(client.other for client in here.port._clients)):
                 assert end is not None
                 sock = end.transport.get_extra_info("socket")
+                assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
                 assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
                 assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) <= 30
                 assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) > 0
