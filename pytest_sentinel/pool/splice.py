@@ -19,7 +19,8 @@ _FIRST_WORDS = 4 * 1024  # what a connection costs before it is anybody's
 _MESSAGES = 128 * 1024
 _EARLY_LIMIT = 64 * 1024
 _DISCARD_LIMIT = 4 * 1024 * 1024
-_KEEPALIVE = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 4, "TCP_USER_TIMEOUT": 120_000}
+# Where there is a time-out for users, Linux lets no number of probes end a connection earlier.
+_KEEPALIVE = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 9, "TCP_USER_TIMEOUT": 60_000}
 
 
 def prepare_socket(transport: asyncio.BaseTransport) -> None:

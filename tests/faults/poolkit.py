@@ -103,7 +103,15 @@ class Client:
         if self.process.returncode is None:
             self.signal(signal.SIGKILL)
         await self.process.communicate()
+        await until(self._is_gone, 5, "end of a client's driver")
+
+    def _is_gone(self) -> bool:
         reap_group(self.process.pid)  # a pool makes this process the parent of orphans
+        try:
+            os.killpg(self.process.pid, 0)
+        except ProcessLookupError:
+            return True
+        return False
 
 
 class Place:
@@ -140,9 +148,10 @@ class Place:
 
 
 @asynccontextmanager
-async def client() -> AsyncIterator[Client]:
-    """A client that has not connected yet."""
+async def client(*runner: str) -> AsyncIterator[Client]:
+    """A client that has not connected yet; ``runner`` is a command that runs its command."""
     process = await asyncio.create_subprocess_exec(
+        *runner,
         sys.executable,
         "-c",
         _CLIENT,
@@ -158,17 +167,17 @@ async def client() -> AsyncIterator[Client]:
 
 
 @asynccontextmanager
-async def place(**options: Any) -> AsyncIterator[Place]:
+async def place(host: str = "127.0.0.1", **options: Any) -> AsyncIterator[Place]:
     """A pool that serves; leaving the block asserts that nothing of it is left."""
     os.environ["XDG_CACHE_HOME"] = CACHE
     told = {"maximum": 1, "grace": 1.0, "memory_budget": None, "close_timeout": 3.0, **options}
     events: list[Event] = []
     pool = Pool(PoolOptions(**told), events.append)
     port = LeasePort(pool, Terms(("chromium",)), events.append, lambda: (200, {}))
-    with socket.create_server(("127.0.0.1", 0)) as sock:
+    with socket.create_server((host, 0)) as sock:
         await pool.start()
         await port.start(sock)
-        here = Place(pool, f"ws://127.0.0.1:{sock.getsockname()[1]}", events)
+        here = Place(pool, f"ws://{host}:{sock.getsockname()[1]}", events)
         try:
             yield here
         except BaseException:

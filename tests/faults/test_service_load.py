@@ -1,6 +1,7 @@
 """A service under load: nobody is turned away, and it does not grow.
 
-With ``SERVICE_LEASES=3000`` for a long run: it renews a browser every few leases.
+With ``SERVICE_LEASES=3000`` for a long run; with ``SERVICE_RENEWALS=1000`` the pool of one goes on
+until its browser has been renewed as often.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from tests.service.serving import Service, service
 pytestmark = pytest.mark.browser
 
 LEASES = int(os.environ.get("SERVICE_LEASES", "200"))
+RENEWALS = int(os.environ.get("SERVICE_RENEWALS", "0"))
 WARM_UP = 50
 
 
@@ -60,6 +62,12 @@ def measure(running: Service) -> Size:
     )
 
 
+def renewed(running: Service) -> int:
+    """Return how many browsers were renewed because they had served enough."""
+    counters = running.get("/status")[1]["pool"]["counters"]
+    return int(counters["retirements_total"].get("tests", 0))
+
+
 def rests(running: Service) -> bool:
     """Tell whether no lease is held and no browser comes or goes."""
     pool = running.get("/status")[1]["pool"]
@@ -87,7 +95,7 @@ async def contexts(running: Service) -> int:
         return len(found["browserContextIds"])
 
 
-def serve_load(tmp_path: Path, maximum: int, recycle_after: int) -> None:
+def serve_load(tmp_path: Path, maximum: int, recycle_after: int, renewals: int = 0) -> None:
     """Run the load on a service with browsers that are renewed all the time."""
     options = ("--max", str(maximum), "--recycle-after", str(recycle_after))
     with service(tmp_path, *options, "--contexts-per-browser", "4") as running:
@@ -96,11 +104,12 @@ def serve_load(tmp_path: Path, maximum: int, recycle_after: int) -> None:
         loops.run(run(address, clients=16, leases=WARM_UP, load=load))
         before = measure(running)
         loops.run(run(address, clients=16, leases=LEASES - WARM_UP, load=load))
+        while (recycled := renewed(running)) < renewals:
+            loops.run(run(address, clients=16, leases=LEASES, load=load))
         after = measure(running)
-        recycled = running.get("/status")[1]["pool"]["counters"]["retirements_total"]["tests"]
         sys.stderr.write(f"{load.summary()}, {recycled} renewals\n{before}\n{after}\n")
         assert load.failures == []
-        assert len(load.waits) == LEASES
+        assert len(load.waits) >= LEASES
         assert recycled >= LEASES // recycle_after // 4
         assert after.browsers <= maximum
         # One server may be waiting to launch a browser, with three pipes, or not yet.
@@ -121,4 +130,4 @@ def test_two_hundred_short_leases_from_sixteen_clients(tmp_path: Path) -> None:
 
 def test_a_pool_of_one_renews_its_browser_without_turning_anybody_away(tmp_path: Path) -> None:
     """Its only browser is followed by another before it goes, every few leases."""
-    serve_load(tmp_path, maximum=1, recycle_after=10)
+    serve_load(tmp_path, maximum=1, recycle_after=2 if RENEWALS else 10, renewals=RENEWALS)
