@@ -235,18 +235,22 @@ class Running:
 
     def _begin_test(self, test: Test, pool: WorkerPool) -> None:
         pool.test = test.item.nodeid
-        if pool.deaths():
+        dead = pool.deaths()
+        if dead:
             self._rebuild_held()
+        is_right = False
         try:
             if test.uses_browser:
                 fresh = test.item.get_closest_marker("fresh_browser") is not None
                 pool.begin_test(fresh=fresh)
+                is_right = not dead
             else:
                 # It may still ask for one by getfixturevalue, and will then see what is wrong.
                 with suppress(Exception):
                     pool.begin_test(renew=False)
         finally:
-            test.found_dead = pool.deaths()
+            # Where none was dead and nothing went wrong there is none now: looking costs time.
+            test.found_dead = [] if is_right else pool.deaths()
             if self._pages is not None:
                 self._pages.refresh()
                 # A page whose leaks are looked for is left to itself.

@@ -110,19 +110,25 @@ class ProcessTable:
         names = os.listdir("/proc")
         if last_pid == self._last_pid and names == self._names:
             return
-        present = {int(name) for name in names if name.isdigit()}
-        for pid in self._known.keys() - present:
-            del self._known[pid]
-        for pid in present:
-            if pid not in self._known or _given_out(pid, self._last_pid, last_pid):
-                self._read(pid)
-        for pid, stat in list(self._known.items()):
-            parent = self._known.get(stat.parent)
-            # Parents are older than their children. Anything else is a parent that died:
-            # its pid is unused or another's, and the child has a new parent.
-            if stat.parent and (parent is None or parent.started > stat.started):
-                self._read(pid)
-        self._index()
+        known = self._known
+        present = set(map(int, filter(str.isdigit, names)))
+        changed = known.keys() - present
+        for pid in changed:
+            del known[pid]
+        # Of some hundred processes one or two are news: only they are looked at singly.
+        news = present - known.keys()
+        news.update(pid for pid in present if _given_out(pid, self._last_pid, last_pid))
+        for pid in news:
+            self._read(pid)
+        changed |= news
+        if changed:
+            for pid, stat in list(known.items()):
+                parent = known.get(stat.parent)
+                # Parents are older than their children. Anything else is a parent that died:
+                # its pid is unused or another's, and the child has a new parent.
+                if stat.parent and (parent is None or parent.started > stat.started):
+                    self._read(pid)
+            self._index()
         self._names, self._last_pid = names, last_pid
 
     def identify(self, pid: int) -> ProcessId | None:
@@ -155,9 +161,13 @@ class ProcessTable:
             self._known[pid] = stat
 
     def _index(self) -> None:
-        self._children = {}
+        children: dict[int, list[int]] = {}
         for pid, stat in self._known.items():
-            self._children.setdefault(stat.parent, []).append(pid)
+            if stat.parent in children:
+                children[stat.parent].append(pid)
+            else:
+                children[stat.parent] = [pid]
+        self._children = children
 
 
 def tree(root: int) -> list[int]:
