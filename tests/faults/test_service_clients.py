@@ -9,11 +9,13 @@ import asyncio
 import os
 import random
 import signal
+from collections import Counter
 
 import pytest
 
 from tests import loops
 from tests.faults.poolkit import place, until
+from tests.runs import slack
 
 pytestmark = pytest.mark.browser
 
@@ -117,6 +119,48 @@ def test_a_greedy_owner_does_not_starve_the_others() -> None:
                 ]
             done.set()
             await asyncio.gather(*crowd)
+
+    loops.run(run())
+
+
+def test_two_hundred_users_do_not_starve_eight_workers() -> None:
+    """Everyone behind a crowd that always wants more is served in his turn, and caps hold."""
+
+    async def run() -> None:
+        options = {"maximum": 1, "contexts_per_browser": 4, "per_owner": 2, "max_waiting": 300}
+        async with place(minimum=1, recycle_after=None, **options) as here:
+            await until(lambda: here.slots("free") == 4, 30, "browser")
+            over = asyncio.Event()
+            most: Counter[str] = Counter()
+            waits: list[float] = []
+
+            async def take(owner: str) -> None:
+                async with here.pool.lease("chromium", owner, 60):
+                    held = Counter(lease.owner for lease in here.pool.statistics().leases)
+                    for name, number in held.items():
+                        most[name] = max(most[name], number)
+                    await asyncio.sleep(0.01)
+
+            async def user() -> None:
+                while not over.is_set():
+                    await take("locust")
+
+            async def worker(name: str) -> None:
+                for _ in range(4):
+                    began = asyncio.get_running_loop().time()
+                    await take(name)
+                    waits.append(asyncio.get_running_loop().time() - began)
+
+            crowd = [asyncio.create_task(user()) for _ in range(200)]
+            await until(lambda: here.slots("leased") >= 2, 10, "a crowd")
+            async with asyncio.timeout(60 * slack()):
+                await asyncio.gather(*(worker(f"gw{number}") for number in range(8)))
+            over.set()
+            await asyncio.gather(*crowd)
+            assert len(waits) == 32
+            # Two slots are always the workers': each waits for the seven others, by turns.
+            assert max(waits) < 3.0 * slack()
+            assert max(most.values()) <= 2
 
     loops.run(run())
 

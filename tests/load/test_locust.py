@@ -270,14 +270,26 @@ def _count(seen: list[dict[str, Any]], name: str) -> int:
     return sum(entry["name"] == name for entry in seen)
 
 
-def test_the_web_interface_stops_and_starts_it_twice(tmp_path: Path, larder: Larder) -> None:
-    """Each start begins new books; the tab has the pool, the waits, the vitals and the memory."""
+@pytest.mark.parametrize("processes", [(), ("--processes", "2")], ids=["alone", "master"])
+def test_the_web_interface_stops_and_starts_it_twice(
+    tmp_path: Path, larder: Larder, processes: tuple[str, ...]
+) -> None:
+    """Each start begins new books; the tab has the pool, the waits, the vitals and the memory.
+
+    When it has stopped, as many requests are counted as users have made, in whatever process.
+    """
     port = free_port()
     options = ("--web-host", "127.0.0.1", "--web-port", str(port), "--host", larder.url)
-    with locust(tmp_path, FLOW, *options) as run:
+    options = (*options, *processes, "--stop-timeout", "3")
+    with locust(tmp_path, FLOW + _counting(), *options) as run:
         wait_until(lambda: answers(port), 60 * slack(), run.text())
-        for _ in range(3):
+        seen = 0
+        for _ in range(2 if processes else 3):
+            # A worker that has stopped is ready again after the time that stopping may take.
+            wait_until(lambda: len(_workers(port)) == len(processes), 60 * slack(), run.text())
             post(port, "swarm", "user_count=2&spawn_rate=5")
+            # The page is a picture of up to two seconds ago, and may be that of the run before.
+            wait_until(lambda: _state(port) == "running", 30 * slack(), run.text())
             wait_until(lambda: _rows(port, "iterations"), 60 * slack(), run.text())
             wait_until(lambda: _rows(port, "vitals"), 30 * slack(), run.text())
             assert any("slots" in row["state"] for row in _table(port))
@@ -285,10 +297,22 @@ def test_the_web_interface_stops_and_starts_it_twice(tmp_path: Path, larder: Lar
             wait_until(lambda: _state(port) == "stopped", 30 * slack(), run.text())
             begun = sum(_passed(row) for row in _table(port))
             assert begun > 0
+            before, seen = seen, _count(_seen(tmp_path), "Shopper.look/meals")
+            assert _requests(port, "Shopper.look/meals") == seen - before
         assert b"extended_tabs" in get(port, "/")
-        assert len(run.sidecars()) == 1
+        assert len(run.sidecars()) == max(1, len(processes))
         run.stop()
         booked(run.report())
+
+
+def _workers(port: int) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(get(port, "/stats/requests")).get("workers", [])
+    return found
+
+
+def _requests(port: int, name: str) -> int:
+    rows = json.loads(get(port, "/stats/requests"))["stats"]
+    return sum(int(row["num_requests"]) for row in rows if row["name"] == name)
 
 
 def _state(port: int) -> str:
