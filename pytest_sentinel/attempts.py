@@ -7,6 +7,7 @@ pytest's runner and fixtures that have no public name are used in this file only
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ from pytest_sentinel.errors import (
     SentinelFailures,
     ServiceUnreachable,
 )
+from pytest_sentinel.units import MIB
 
 if TYPE_CHECKING:
     from pytest_sentinel.pool.launcher import Death
@@ -228,6 +230,32 @@ def name_failure(call: pytest.CallInfo[None], report: pytest.TestReport) -> None
             shown: Any = call.excinfo.getrepr(style="value")
             shown.reprcrash.message = error.in_brief()
             report.longrepr = shown
+
+
+def annotate(
+    report: pytest.TestReport,
+    test: Test,
+    memory: dict[str, Any],
+    browsers: Sequence[str],
+    leaks: Sequence[object],
+) -> None:
+    """Tell the attempt's facts as properties and sections, for JUnit and whoever reads reports."""
+    tell = report.user_properties.append
+    peaks = [memory.get(name, {}).get("peak") for name in browsers]
+    if any(peaks):
+        peak = max(peak for peak in peaks if peak is not None)
+        tell(("sentinel_browser_peak_mib", round(peak / MIB)))
+    if test.attempt > 1:
+        tell(("sentinel_attempts", test.attempt))
+    # A lost attempt sends no teardown report; the one that replaced it says why it was lost.
+    death = test.death or test.earlier
+    if death is not None:
+        tell(("sentinel_crash", str(death)))
+    if leaks:
+        text = "\n".join(map(str, leaks))
+        tell(("sentinel_leaks", text))
+        if not hasattr(report, STATUS_ATTRIBUTE):  # else the failure says it
+            report.sections.append(("sentinel: left open", text))
 
 
 def is_playwright_error(call: pytest.CallInfo[None]) -> bool:

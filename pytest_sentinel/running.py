@@ -20,7 +20,7 @@ from pytest_sentinel import attempts
 from pytest_sentinel.attempts import CRASHED, REPORT_ATTRIBUTE, Test
 from pytest_sentinel.errors import SentinelFailure
 from pytest_sentinel.settings import Settings
-from pytest_sentinel.units import MIB
+from pytest_sentinel.widecontexts import WideContexts
 
 if TYPE_CHECKING:
     from pytest_sentinel.leaks.resources import Leftover
@@ -70,8 +70,7 @@ class Running:
         self.guards: list[Guard] = []
         self.leaks: list[Leftover] = []
         self._pages: PageWatch | None = None
-        # Contexts that outlive a test, and the fixture that opened each.
-        self._held: list[tuple[int, Any, Any, Any]] = []
+        self._wide = WideContexts(self._open_contexts)
 
     @property
     def directory(self) -> Path | None:
@@ -142,14 +141,9 @@ class Running:
             return (yield from self._with_output_kept())
         if fixturedef.scope == "function":
             return (yield)
-        before = self._open_contexts()
-        result = yield
+        result = yield from self._wide.watch(fixturedef, request)
         if self.settings.page_metrics != "off" and attempts.is_browser(result):
             self.pages().follow(result)
-        known = {id(context) for _, context in before} | {id(held[1]) for held in self._held}
-        for slot, context in self._open_contexts():
-            if id(context) not in known:
-                self._held.append((slot, context, fixturedef, request))
         return result
 
     def _with_driver_log(self) -> Generator[None, object, object]:
@@ -202,21 +196,10 @@ class Running:
             earlier = test.death if test is not None else None
             test = self._test = Test(item, number, may_retry=may_retry, earlier=earlier)
             if attempts.run_phases(test, nextitem):
-                self._rebuild_held()
+                assert self._pool is not None
+                self._wide.rebuild(self._pool.dead_slots())
         item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
         return True
-
-    def _rebuild_held(self) -> None:
-        """End the wider fixtures that had a context on a dead browser; their users rebuild them."""
-        pool = self._pool
-        assert pool is not None
-        dead = pool.dead_slots()
-        for held in [held for held in self._held if held[0] in dead]:
-            self._held.remove(held)
-            _, _, fixturedef, request = held
-            # Its teardown talks to a browser that is gone; what it says of that is no news.
-            with suppress(Exception):
-                fixturedef.finish(request)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
@@ -237,7 +220,7 @@ class Running:
         pool.test = test.item.nodeid
         dead = pool.deaths()
         if dead:
-            self._rebuild_held()
+            self._wide.rebuild(pool.dead_slots())
         is_right = False
         try:
             if test.uses_browser:
@@ -346,21 +329,7 @@ class Running:
             wait=waited if browsers else None,
         )
         setattr(report, REPORT_ATTRIBUTE, packed)
-        peaks = [packed["memory"].get(name, {}).get("peak") for name in browsers]
-        if any(peaks):
-            peak = max(peak for peak in peaks if peak is not None)
-            report.user_properties.append(("sentinel_browser_peak_mib", round(peak / MIB)))
-        if test.attempt > 1:
-            report.user_properties.append(("sentinel_attempts", test.attempt))
-        # A lost attempt sends no teardown report; the one that replaced it says why it was lost.
-        death = test.death or test.earlier
-        if death is not None:
-            report.user_properties.append(("sentinel_crash", str(death)))
-        if leaks:
-            text = "\n".join(map(str, leaks))
-            report.user_properties.append(("sentinel_leaks", text))
-            if not hasattr(report, attempts.STATUS_ATTRIBUTE):  # else the failure says it
-                report.sections.append(("sentinel: left open", text))
+        attempts.annotate(report, test, packed["memory"], browsers, leaks)
 
     # Beginning and end
 
