@@ -14,8 +14,8 @@ from tests.larder.notation import write_ingredient
 from tests.larder.routes.meals import the_meal
 from tests.larder.web import Visit, page
 
-# Room for a picture that is a little too large, so that its owner is told so in the form.
-_LARGEST_MEAL = 2 * LARGEST_IMAGE
+# Room for a picture as cameras make them, so that its owner is told in the form what is wrong.
+_LARGEST_MEAL = 10 * LARGEST_IMAGE
 
 
 def show_new(visit: Visit) -> Response:
