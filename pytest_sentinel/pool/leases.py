@@ -9,6 +9,8 @@ the business of supply.py.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pytest_sentinel.errors import PoolRefused
 from pytest_sentinel.pool import refusals
 from pytest_sentinel.pool.actions import Action, Clean, Grant, Refuse, Revoke
@@ -295,12 +297,18 @@ class Leases:
         actions: list[Action] = []
         if self.draining or self.paused:
             return actions
+        held, full = self._tickets.held(), set[str]()
         for ticket in self._waiting():
+            # A queue may be long, and this is done at every event: nothing is asked twice.
+            if ticket.engine in full or self._room_of(ticket.owner, held) <= 0:
+                continue
             place = least_loaded(self.places, ticket.engine)
             browser = place.ready() if place is not None else None
-            if place is None or browser is None or self._room_of(ticket.owner) <= 0:
+            if place is None or browser is None:
+                full.add(ticket.engine)
                 continue
             place.take(ticket.id)
+            held[ticket.owner] += 1
             ticket.state = TicketState.GRANTED
             ticket.browser, ticket.since = browser.name, now
             actions.append(Grant(ticket.id, browser.name))
@@ -324,7 +332,7 @@ class Leases:
         cap = self._options.per_owner
         if self.paused:
             return refusals.memory(self.paused)
-        if cap is not None and self._room_of(ticket.owner) <= 0:
+        if cap is not None and self._room_of(ticket.owner, self._tickets.held()) <= 0:
             return refusals.owner_cap(ticket.owner, cap, ticket.wait)
         if ticket.wait <= 0:
             return refusals.not_at_once(ticket.engine, self._crowd())
@@ -338,18 +346,17 @@ class Leases:
 
     def _wants(self) -> dict[str, int]:
         """Return by engine how many clients wait that their owner's cap does not hold back."""
-        room: dict[str, float] = {}
+        held = self._tickets.held()
         wants: dict[str, int] = {}
         for ticket in self._waiting():
-            left = room.setdefault(ticket.owner, self._room_of(ticket.owner))
-            if left > 0:
+            if self._room_of(ticket.owner, held) > 0:
                 wants[ticket.engine] = wants.get(ticket.engine, 0) + 1
-            room[ticket.owner] = left - 1
+            held[ticket.owner] += 1
         return wants
 
-    def _room_of(self, owner: str) -> float:
+    def _room_of(self, owner: str, held: Mapping[str, int]) -> float:
         cap = self._options.per_owner
-        return float("inf") if cap is None else cap - self._tickets.held_by(owner)
+        return float("inf") if cap is None else cap - held.get(owner, 0)
 
     def _crowd(self) -> refusals.Crowd:
         live = self._tickets.within(*SEATED)

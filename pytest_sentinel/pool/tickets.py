@@ -13,6 +13,7 @@ browser dies before it was accepted waits again where it waited before.
 from __future__ import annotations
 
 import enum
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -90,10 +91,10 @@ class Tickets:
         """Return the tickets that ``browser`` serves, cleaning included."""
         return [ticket for ticket in self._tickets.values() if ticket.browser == browser]
 
-    def held_by(self, owner: str) -> int:
-        """Return how many leases ``owner`` holds or is being handed."""
+    def held(self) -> Counter[str]:
+        """Return by owner how many leases he holds or is being handed."""
         live = self.within(TicketState.GRANTED, TicketState.HELD)
-        return sum(ticket.owner == owner for ticket in live)
+        return Counter(ticket.owner for ticket in live)
 
     def deadlines(self) -> Iterator[float]:
         """Yield every moment at which a wait or a lease is over."""
