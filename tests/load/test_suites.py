@@ -138,3 +138,14 @@ def test_browsers(tmp_path: Path, shop: Larder, suite: str) -> None:
     assert outcomes["passed"] > 0
     assert outcomes["failed"] == outcomes["infrastructure"] == 0
     assert bool(report["requests"]) == (suite == "mixed.py")
+
+
+def test_the_baseline_is_of_the_api_suite() -> None:
+    """What runs are compared by has figures of each endpoint, of a run that could be trusted."""
+    stored = json.loads((SUITES / "baseline.json").read_text())
+
+    assert stored["endpoints"].keys() == ENDPOINTS
+    assert (stored["errors"], stored["doubts"]) == (0, [])
+    assert stored["iterations"] > 400
+    figures = {"requests", "errors", "mean", "p50", "p95", "p99"}
+    assert all(figures <= row.keys() for row in stored["endpoints"].values())
