@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.larder.faults import ROUTES, Fault, UnknownFault, parse
+from tests.larder.routes.openapi import OPERATIONS
 
 
 def test_each_kind_of_fault_is_read() -> None:
@@ -48,3 +49,10 @@ def test_what_nobody_knows_is_refused_with_what_there_is(text: str, told: str) -
 
     assert caught.value.text == text
     assert told in str(caught.value)
+
+
+def test_faults_are_planted_on_routes_that_are_there() -> None:
+    """A fault on a route that was renamed would never show."""
+    planted = {route for routes in ROUTES.values() for route in routes}
+
+    assert planted - set(OPERATIONS) == set()
