@@ -98,6 +98,11 @@ class Actor:
         answer = self.post("/checkout", {"card": card})
         return int(answer.headers["location"].removeprefix("/orders/"))
 
+    def stock_of(self, dish: Dish) -> int:
+        """Return how many of a meal are left."""
+        stock: int = self.request.get(f"{self._base_url}/api/meals/{dish.slug}").json()["stock"]
+        return stock
+
     def post(self, path: str, form: dict[str, Any], *, multipart: bool = False) -> APIResponse:
         """Send a form as a page would; it must be taken."""
         fields = {"csrf": self.csrf(), **form}
