@@ -19,7 +19,7 @@ from playwright.sync_api import Page, expect
 from tests.e2e.actors import Actor, Dish
 from tests.e2e.databases import Databases
 from tests.e2e.pages import AccountPage, Customer, LoginPage, MealsPage, RegisterPage
-from tests.e2e.test_shopping import pay_at_once, stock_of
+from tests.e2e.test_stock import pay_at_once
 from tests.larder.database import Database
 from tests.larder.models import Base
 from tests.larder.postgresql import programs, running_postgresql
@@ -90,7 +90,7 @@ def test_a_crowd_gets_what_there_is(
     statuses = pay_at_once(crowd, base_url)
 
     assert sorted(statuses) == [200, 200, 409, 409]
-    assert stock_of(staff, dish, base_url) == 0
+    assert staff.stock_of(dish) == 0
 
 
 def test_a_lost_database_is_told_and_found_again(

@@ -12,6 +12,7 @@ import pwd
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
@@ -79,7 +80,7 @@ def running_postgresql(*, timeout: float = 60.0) -> Iterator[Postgresql]:
     tools = programs()
     if tools is None:
         raise PostgresqlDidNotStart("is not installed: apt-get install postgresql")
-    directory = Path(tempfile.mkdtemp(prefix="postgresql-"))
+    directory = Path(tempfile.mkdtemp(prefix="postgresql-", dir=_public_place()))
     try:
         who = _somebody(directory)
         log = directory / "log"
@@ -168,6 +169,18 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
+def _public_place() -> str | None:
+    """Return where another user gets to his own directory; a temporary one of root's is closed."""
+    if os.geteuid() != 0:
+        return None
+    own = Path(tempfile.gettempdir())
+    open_to_all = stat.S_ISVTX | stat.S_IXOTH
+    for place in (own, *own.parents):
+        if place.stat().st_mode & open_to_all == open_to_all:
+            return str(place)
+    return "/tmp"
+
+
 def _somebody(directory: Path) -> dict[str, Any]:
     """Give ``directory`` to whom the server is to run as, and return how he is told to Popen."""
     if os.geteuid() != 0:
@@ -178,11 +191,6 @@ def _somebody(directory: Path) -> dict[str, Any]:
         except KeyError:
             continue
         os.chown(directory, entry.pw_uid, entry.pw_gid)
-        # He must be let through to what is his; he still cannot look around on the way. What lies
-        # further up is not ours to change.
-        parent = directory.parent
-        if parent.stat().st_uid == 0 and not parent.stat().st_mode & 0o001:
-            parent.chmod(parent.stat().st_mode | 0o011)
         return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
     raise PostgresqlDidNotStart("refuses to run as root, and there is nobody else")
 
