@@ -106,14 +106,13 @@ class Controlling:
 
     def _slots(self) -> int:
         """Return for how many browsers there is room; 0 where they are on other machines."""
-        from pytest_sentinel.load.plan import default_slots
-        from pytest_sentinel.memory.host import available_memory
+        from pytest_sentinel.load.plan import SLOTS_PER_CORE
 
         elsewhere = [tx for tx in self._config.getoption("tx", None) or () if "popen" not in tx]
         if self._settings.pool is not None or elsewhere:
             return 0
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-        return default_slots(cores, available_memory(), 1)
+        return cores * SLOTS_PER_CORE
 
     def pytest_report_collectionfinish(self) -> str | list[str]:
         """Say where the live metrics are."""

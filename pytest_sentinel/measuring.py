@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from pytest_sentinel.errors import GateError
-from pytest_sentinel.gates import Verdict, evaluate, exit_status
-from pytest_sentinel.gating import lines_of, read_gates, take_coverage
 from pytest_sentinel.settings import Settings
 from pytest_sentinel.telemetry.record import End, GateVerdict, Line, Run
-from pytest_sentinel.telemetry.samples import Samples
 
 if TYPE_CHECKING:
+    from pytest_sentinel.gates import Gate, Verdict
     from pytest_sentinel.telemetry.export import Exporter
+    from pytest_sentinel.telemetry.samples import Samples
 
 # What is promised, so that panels and alerts draw the same lines.
 TARGETS: Final = {
@@ -58,11 +57,20 @@ class Measuring:
                 "--sentinel-metrics, -push and -textfile need prometheus-client:"
                 " pip install 'pytest-sentinel[metrics]'"
             )
+        self._gates: tuple[Gate, ...] = ()
+        self._samples: Samples | None = None
+        if settings.gates:
+            self._read_gates(settings.gates, directory)
+
+    def _read_gates(self, text: str, directory: Path) -> None:
+        from pytest_sentinel.gating import read_gates
+        from pytest_sentinel.telemetry.samples import Samples
+
         try:
-            self.gates = read_gates(settings.gates, directory) if settings.gates else ()
+            self._gates = read_gates(text, directory)
         except GateError as error:
             raise pytest.UsageError(f"--sentinel-gates: {error}") from None
-        self._samples = Samples(only=frozenset(gate.metric for gate in self.gates))
+        self._samples = Samples(only=frozenset(gate.metric for gate in self._gates))
 
     def begin(self, run: Run, directory: Path | None) -> str:
         """Open what the metrics go to; return the address of the live port, if there is one."""
@@ -89,15 +97,18 @@ class Measuring:
 
     def add(self, line: Line) -> None:
         """Take one line of the record."""
-        if self.gates:
+        if self._samples is not None:
             self._samples.add(line)
         if self._exporter is not None:
             self._exporter.add(line)
 
     def judge(self, end: End) -> Iterator[GateVerdict]:
         """Yield what each gate says of a run that ends so, as lines of the record."""
-        if not self.gates:
+        if self._samples is None:
             return
+        from pytest_sentinel.gates import evaluate
+        from pytest_sentinel.gating import lines_of, take_coverage
+
         self._samples.add(end)
         self._samples.settle()
         path = self._settings.coverage_file
@@ -105,11 +116,15 @@ class Measuring:
             take_coverage(self._samples, self._directory / path if path else None)
         except GateError as error:
             self._complain(str(error))
-        self.verdicts = evaluate(self.gates, self._samples)
+        self.verdicts = evaluate(self._gates, self._samples)
         yield from lines_of(self.verdicts)
 
     def exit_status(self) -> int:
         """Return what the gates make of a run that went well."""
+        if not self.verdicts:
+            return 0
+        from pytest_sentinel.gates import exit_status
+
         return exit_status(self.verdicts)
 
     def finish(self) -> dict[str, int]:
