@@ -22,7 +22,7 @@ import msgspec
 import pytest
 
 import pytest_sentinel
-from pytest_sentinel import cli, errors, plugin
+from pytest_sentinel import cli, errors, gates, plugin
 from pytest_sentinel.leaks.verdict import Leak, LeakReport
 from pytest_sentinel.memory.limits import COUNTS, SIZES
 from pytest_sentinel.memory.processes import MemoryReading
@@ -246,6 +246,59 @@ def test_every_error_is_documented() -> None:
         names += re.findall(r"^ {8}(\w+):", told[1], re.MULTILINE) if told else []
 
     assert documented("errors.md", *names) == []
+
+
+def test_every_word_of_a_gate_is_documented() -> None:
+    """Aggregations by shape, and no other; operators, options, presets, what each ends with."""
+    text = (REFERENCE / "gates.md").read_text()
+    for shape, words in gates._AGGREGATIONS.items():
+        row = re.search(rf"^\| (?:aggregation )?of a {shape} \|(.*)", text, re.MULTILINE)
+        assert row is not None, shape
+        assert set(re.findall(r"`([^`]+)`", row[1])) == set(words)
+    row = re.search(r"^\| operator \|(.*)", text, re.MULTILINE)
+    assert row is not None
+    assert set(re.findall(r"`([^`]+)`", row[1])) == set(gates._OPERATORS)
+    options = [field.name for field in fields(gates._Options)]
+    assert documented("gates.md", *options, *gates.PRESETS) == []
+    codes = (gates.PASSED, gates.BREACHED, gates.WITHOUT_DATA)
+    assert [code for code in codes if f"\n| {code} |" not in text] == []
+
+
+def test_every_option_of_load_is_documented() -> None:
+    """What Locust's command line gets from us is in the reference, and nothing that it does not."""
+    from pytest_sentinel.load.hooks import add_options
+
+    added: list[str] = []
+
+    class Parser:
+        def add_argument(self, flag: str, **_: Any) -> None:
+            added.append(flag)
+
+    add_options(Parser())
+
+    text = (REFERENCE / "load.md").read_text()
+    rows = re.findall(r"^\| `(--sentinel-[\w-]+)` \|", text, re.MULTILINE)
+    assert sorted(rows) == sorted(added)
+
+
+def test_every_exit_code_is_documented() -> None:
+    """Each command has a row in the table of exit codes, and pytest has one."""
+    text = (REFERENCE / "command.md").read_text().partition("## Exit codes")[2]
+    told = set(re.findall(r"`(sentinel [\w-]+|pytest)`", text))
+
+    assert told == {"pytest", *(f"sentinel {name}" for name in cli.main.commands)}
+
+
+def test_every_variable_is_documented() -> None:
+    """What a user may set in the environment is in the reference."""
+    used = {
+        found
+        for module in MODULES
+        for found in re.findall(r'"((?:PYTEST_)?SENTINEL(?:_[A-Z]+)*)"', module.read_text())
+    }
+    text = "".join(page.read_text() for page in REFERENCE.glob("*.md"))
+
+    assert [name for name in sorted(used) if name not in text] == []
 
 
 def test_every_public_name_is_documented() -> None:
