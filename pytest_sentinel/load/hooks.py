@@ -6,13 +6,12 @@ nothing of Locust is imported here.
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import platform
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +21,7 @@ from pytest_sentinel.load import outcome, wire
 from pytest_sentinel.load.desk import Desk
 from pytest_sentinel.load.distributed import begin_master, begin_worker
 from pytest_sentinel.load.exposition import serve_metrics
+from pytest_sentinel.load.plainusers import count_tasks
 from pytest_sentinel.load.plan import check_pool
 from pytest_sentinel.load.roles import is_browser
 from pytest_sentinel.load.runrecord import lines_of
@@ -153,7 +153,7 @@ def begin(environment: Any, dispatcher: type | None) -> Desk:
     if not environment.stop_timeout:
         # At once would cut every iteration off; it can be set to another number with -s.
         environment.stop_timeout = _STOP_TIMEOUT
-    _count_tasks(environment.user_classes or (), desk)
+    count_tasks(environment.user_classes or (), desk)
     events.request.add_listener(lambda **facts: _note_request(desk, **facts))
     events.test_start.add_listener(lambda **_: desk.begin_run())
     events.test_stop.add_listener(lambda **_: desk.drop_starts())
@@ -219,27 +219,6 @@ def _note_request(
     if request_type not in ("STEP", "FLOW") and response_time is not None:
         seconds = response_time / 1000
         desk.tally.request(f"{request_type} {name}", seconds, failed=exception is not None)
-
-
-def _count_tasks(classes: Iterable[Any], desk: Desk) -> None:
-    """Count the iterations of users without a browser, of which Locust has no event."""
-
-    def counted(name: str, task: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(task)
-        def run(*args: Any, **kwargs: Any) -> Any:
-            result = task(*args, **kwargs)
-            desk.tally.task(name)
-            return result
-
-        return run
-
-    for cls in classes:
-        if not is_browser(cls):
-            # A set of tasks is a class, and ends when it likes: what it runs are no iterations.
-            cls.tasks = [
-                task if isinstance(task, type) else counted(f"{cls.__name__}.{task.__name__}", task)
-                for task in cls.tasks
-            ]
 
 
 def _note_usage(desk: Desk, has_users: bool, cpu_usage: float, **_: Any) -> None:
