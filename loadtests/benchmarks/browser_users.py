@@ -293,9 +293,12 @@ def compare(readings: Sequence[Reading]) -> int:
             checks.append((f"{users} flat out: memory", ours.pss / peer.pss, "<=", 0.45))
     http, alone = pair(3.0, 4, True), found.get(("alone", 3.0, 0, True))
     if http and alone:
-        base = quantile(alone.http, 0.95)
-        shifts = [quantile(reading.http, 0.95) - base for reading in http]
-        print(f"HTTP p95 shift: ours {shifts[0]:+.2f} ms, peer {shifts[1]:+.2f} ms")
+        for share in (0.5, 0.95):
+            base = quantile(alone.http, share)
+            shifts = [quantile(reading.http, share) - base for reading in http]
+            print(
+                f"HTTP p{100 * share:.0f} shift: ours {shifts[0]:+.2f} ms, peer {shifts[1]:+.2f} ms"
+            )
         checks.append(("HTTP p95 shift, ms", shifts[0], "<=", 1.0))
         checks.append(("HTTP p95 shift less the peer's, ms", shifts[0] - shifts[1], "<=", 0.0))
     missed = 0

@@ -33,7 +33,11 @@ def test_after(page):
 STOP_WHEN_IDLE = """
 def pytest_runtest_logfinish(nodeid):
     if "test_before" in nodeid:
-        os.kill(int(os.environ["IDLE_BROWSER"]), signal.SIGSTOP)
+        pid = int(os.environ["IDLE_BROWSER"])
+        os.kill(pid, signal.SIGSTOP)
+        # It has stopped when its threads have been told, one by one.
+        while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+            os.sched_yield()
 """
 
 HUNG_CLOSE = """
