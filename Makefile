@@ -49,6 +49,7 @@ PURE := addresses.py \
   telemetry/relay.py \
   telemetry/samples.py \
   telemetry/scrub.py \
+  telemetry/use.py \
   units.py
 
 .PHONY: demo test lint setup

@@ -160,6 +160,7 @@ CATALOGUE: Final[tuple[Series, ...]] = (
     _gauge("page_dom_nodes", "DOM nodes of a worker's pages at the end of its last attempt", "worker"),
     _counter("browser_launches", "Browsers that started, by why", "reason"),
     _histogram("browser_launch_duration_seconds", "How long browsers took to start", WAITS),
+    _histogram("browser_wait_seconds", "How long attempts waited for their browsers", WAITS),
     _counter("browser_launch_failures", "Launches that failed"),
     _counter("browser_crashes", "Browsers that died, or hung and were killed"),
     _histogram("page_web_vital_seconds", "Web vitals of pages, last value of each page", VITALS, "vital"),
@@ -183,6 +184,7 @@ CATALOGUE: Final[tuple[Series, ...]] = (
     _last("leak_suspects", "Things left open and leaking pages in the last run"),
     _last("test_duration_p95_seconds", "95th percentile of the tests' durations in the last run"),
     _last("peak_worker_memory_bytes", "Highest PSS of a worker with its driver and browsers in the last run"),
+    _last("slots_used_ratio", "Browsers in use in the last run, of those there was room for or a pool had"),
     _last("quality_gate_passed", "1 if a gate passed in the last run, 0 if not; absent without data", "gate"),
     # The service
     _pool("ready", "1 if a lease asked for now is not refused"),

@@ -31,7 +31,9 @@ from pytest_sentinel.telemetry.record import (
     Memory,
     PageFigures,
     Run,
+    Sample,
 )
+from pytest_sentinel.telemetry.use import Use
 
 Key = tuple[str, ...]
 _BAD: Final = ("failed", "error", "crashed", "worker-crashed")
@@ -99,6 +101,8 @@ class Measures:
         self._gates: list[GateVerdict] = []
         self._peak = 0
         self._reruns = self._flaky = self._leaks = 0
+        self._use = Use()
+        self._looks: list[float] = []
 
     def add(self, line: Line) -> None:
         """Take one line of the record."""
@@ -108,9 +112,12 @@ class Measures:
             self._add_attempt(line)
         elif isinstance(line, BrowserEvent):
             self._add_event(line)
+        elif isinstance(line, Sample):
+            if line.metric == "pool_utilization":
+                self._looks += [line.value] * line.count
         elif isinstance(line, GateVerdict):
             self._gates.append(line)
-        elif isinstance(line, End):
+        else:
             self._finish(line)
 
     def count(self, name: str, *labels: str, by: float = 1.0) -> None:
@@ -150,6 +157,7 @@ class Measures:
 
     def _begin(self, line: Run) -> None:
         self._run = line
+        self._use = Use(line.slots)
         versions = line.versions
         known = (versions.get("pytest-sentinel", ""), versions.get("python", ""))
         self.put("build_info", 1, *known, versions.get("playwright", ""))
@@ -188,6 +196,9 @@ class Measures:
         for leak in line.leaks:
             self._leaks += 1
             self.count("leak_suspects_total", leak.kind)
+        self._use.add(line)
+        if line.wait is not None:
+            self.observe("browser_wait_seconds", line.wait, test=test, at=line.finished)
         self._add_memory(line, browser)
         if line.page is not None:
             self._add_page(line.page, line.worker, test, line.finished)
@@ -260,6 +271,9 @@ class Measures:
             self.put("run_test_duration_p95_seconds", nearest, *labels)
         if self._peak:
             self.put("run_peak_worker_memory_bytes", self._peak, *labels)
+        used = sum(self._looks) / len(self._looks) if self._looks else self._use.share
+        if used is not None:
+            self.put("run_slots_used_ratio", used, *labels)
         for gate in self._gates:
             if gate.state != "no data":
                 self.put("run_quality_gate_passed", gate.state == "pass", *labels, gate.name)

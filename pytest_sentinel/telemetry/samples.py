@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from pytest_sentinel.telemetry.record import Attempt, BrowserEvent, End, Line, Run, Sample
+from pytest_sentinel.telemetry.use import Use
 
 Shape = Literal["trend", "rate", "count", "gauge"]
 Unit = Literal["seconds", "bytes", "ratio", ""]
@@ -95,10 +96,7 @@ class Samples:
     _branch: str = ""
     _started: float = 0.0
     _last: dict[str, Attempt] = field(default_factory=dict)
-    _slots: int = 0
-    _busy: float = 0.0
-    _first: float = 0.0
-    _latest: float = 0.0
+    _use: Use = field(default_factory=Use)
 
     def take(
         self,
@@ -123,7 +121,7 @@ class Samples:
         """Take one line of a record."""
         if isinstance(line, Run):
             self._suite, self._branch, self._started = line.suite, line.branch_class, line.started
-            self._slots = line.slots
+            self._use = Use(line.slots)
             self._last.clear()
         elif isinstance(line, Attempt):
             self._add_attempt(line)
@@ -144,11 +142,9 @@ class Samples:
                 bad = line.outcome in BAD or line.outcome == "crashed"
                 self.take("error_rate", float(bad), self._of(line), line.finished)
         self._last.clear()
-        lasted = self._latest - self._first
-        if self._slots and lasted > 0:
-            share = self._busy / (lasted * self._slots)
-            self.take("pool_utilization", share, self._labels(), self._latest)
-        self._busy = self._first = self._latest = 0.0
+        if self._use.share is not None:
+            self.take("pool_utilization", self._use.share, self._labels(), self._use.latest)
+        self._use = Use(self._use.slots)
 
     def _labels(self, worker: str = "") -> dict[str, str]:
         return {"suite": self._suite, "branch_class": self._branch, "worker": worker}
@@ -176,10 +172,7 @@ class Samples:
                 figures["browser_tests"] = line.seconds
         if line.wait is not None:
             figures["pool_wait"] = line.wait
-        if line.browsers and line.started:
-            self._busy += (line.finished - line.started) * len(line.browsers)
-            self._first = min(self._first or line.started, line.started)
-            self._latest = max(self._latest, line.finished)
+        self._use.add(line)
         peak = sum(memory.peak or 0 for memory in line.memory.values())
         if peak:
             figures["worker_memory"] = float(peak)

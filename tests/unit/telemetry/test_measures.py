@@ -137,6 +137,25 @@ def test_what_happens_to_browsers_is_counted() -> None:
     assert spread.total == 0.4
 
 
+def test_waits_and_slots_in_use_are_measured() -> None:
+    """Of the room that there is; of a pool elsewhere as often as it was looked at."""
+    lines = [
+        attempt(wait=0.1, started=1.0, finished=3.0, browsers=("gw0/a",)),
+        attempt("test_b", wait=0.0, started=1.0, finished=5.0, browsers=("gw1/a",)),
+        attempt("test_c"),
+    ]
+    end = End(160.0, 0)
+
+    alone = measured(Run("a", 0.0, suite="shop", branch_class="pr", slots=4), *lines, end)
+    looks = [Sample("pool_utilization", 0.5), Sample("pool_utilization", 0.2, count=2)]
+    leased = measured(*lines, *looks, Sample("uptime", 1.0), end)
+
+    assert sum(alone.table.spreads["sentinel_browser_wait_seconds"][()].counts) == 2
+    assert number(alone, "run_slots_used_ratio", "shop", "pr") == (2 + 4) / (4 * 4)
+    assert number(leased, "run_slots_used_ratio", "shop", "pr") == pytest.approx(0.3)
+    assert number(measured(*lines, end), "run_slots_used_ratio", "shop", "pr") is None
+
+
 def test_leaks_and_dead_workers_are_counted() -> None:
     """Each thing left open by its kind; each worker that died."""
     measures = measured(
