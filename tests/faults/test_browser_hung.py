@@ -31,6 +31,8 @@ def test_after(page):
     assert page.title() == "after"
 """
 STOP_WHEN_IDLE = """
+from pathlib import Path
+
 def pytest_runtest_logfinish(nodeid):
     if "test_before" in nodeid:
         pid = int(os.environ["IDLE_BROWSER"])
