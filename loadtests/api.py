@@ -18,7 +18,7 @@ from typing import Any
 from uuid import uuid4
 
 import requests
-from locust import FastHttpUser, constant_pacing, task
+from locust import FastHttpUser, between, task
 
 from pytest_sentinel.load import require
 
@@ -31,7 +31,8 @@ class Caller(FastHttpUser):
     """Reads, comes back, buys."""
 
     host = "http://127.0.0.1:8000"
-    wait_time = constant_pacing(2)
+    # Not at a pace: users that begin together would go on together, and queue behind each other.
+    wait_time = between(1, 3)
 
     def on_start(self) -> None:
         """Open an account, which is no part of what is measured, and log in."""

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from locust import User, constant_pacing, events, task
+from locust import User, between, events, task
 from sqlalchemy import delete, desc, func, select, update
 from sqlalchemy.orm import Session, aliased, selectinload
 
@@ -84,7 +84,7 @@ def leads(environment: Any) -> bool:
 class Clerk(User):
     """One who sells: each query is a request of type ``SQL``."""
 
-    wait_time = constant_pacing(0.2)
+    wait_time = between(0.1, 0.3)
 
     def on_start(self) -> None:
         """Become a customer with an order, which is no part of what is measured."""
