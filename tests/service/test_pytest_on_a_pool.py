@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -141,6 +142,51 @@ def test_a_crash_elsewhere_is_survived(
         assert crashed.crash is not None
         assert crashed.crash.how == "lost"
         assert "the lease of the browser ended" in crashed.crash.what
+
+
+DYING = """
+import time
+
+
+def test_victim(browser, once):
+    if once():
+        for _ in range(3):
+            browser.new_context().new_page()
+        (HERE / "died.txt").write_text(str(time.time()))
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_bystander(page, number):
+    page.set_content(f"<title>{number}</title>")
+    assert page.title() == str(number)
+"""
+
+
+def test_a_killed_worker_gives_its_lease_back(
+    pytester: pytest.Pytester, shared: Service, playwright: Playwright
+) -> None:
+    """Its lease ends and its contexts are gone, its test is named, and the others pass."""
+    scratch = Scratch(pytester, DYING)
+    before = len(shared.named("lease.ended"))
+
+    result = scratch.run("-n", "2", f"--sentinel-pool={shared.ws}")
+
+    result.assert_outcomes(passed=6, failed=1)
+    result.stdout.fnmatch_lines(["*crashed while running 'test_it.py::test_victim*"])
+    wait_until(lambda: not shared.leases(), 2 * slack(), "the end of the leases")
+    died = float((scratch.path / "died.txt").read_text())
+    first = shared.named("lease.ended")[before]
+    assert datetime.fromisoformat(first["at"]).timestamp() - died < 2.0 * slack()
+    browser = playwright.chromium.connect(f"{shared.ws}/chromium?owner=look")
+    session = browser.new_browser_cdp_session()
+    wait_until(
+        lambda: not session.send("Target.getBrowserContexts")["browserContextIds"],
+        5 * slack(),
+        "a browser without contexts",
+    )
+    browser.close()
+    assert not shared.named("browser.crashed")
 
 
 GOING = """
