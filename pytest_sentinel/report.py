@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from pytest_sentinel.gatereport import as_rows
-from pytest_sentinel.gates import State, Verdict
 from pytest_sentinel.telemetry.catalogue import FAILURES
 from pytest_sentinel.telemetry.digest import Digest, growth
 from pytest_sentinel.telemetry.record import Attempt
 from pytest_sentinel.units import MIB, format_duration, format_size
+
+if TYPE_CHECKING:
+    from pytest_sentinel.gates import Verdict
 
 _WIDEST_NAME = 90
 _MOST_CRASHES = 5
@@ -72,6 +74,10 @@ def one_line(digest: Digest, verdicts: Sequence[Verdict] = ()) -> Row | None:
 
 
 def _gates(verdicts: Sequence[Verdict]) -> Iterator[Row]:
+    if not verdicts:
+        return
+    from pytest_sentinel.gatereport import as_rows  # most runs have no gates
+
     for state, name, reason in as_rows([row for row in verdicts if _is_bad(row)]):
         yield Row(f"gate       {state:<9} {name}: {reason}", "bad")
     good = sum(not _is_bad(row) for row in verdicts)
@@ -80,7 +86,7 @@ def _gates(verdicts: Sequence[Verdict]) -> Iterator[Row]:
 
 
 def _is_bad(verdict: Verdict) -> bool:
-    return verdict.state is not State.PASS
+    return verdict.state.value != "pass"
 
 
 def _faults(digest: Digest) -> Iterator[Row]:
