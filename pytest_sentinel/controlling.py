@@ -286,7 +286,9 @@ class Controlling:
             terminalreporter.write_line(row.text, **tone)
 
     def pytest_unconfigure(self) -> None:
-        """Close the record, and what serves metrics."""
+        """Close the record, and what serves metrics or looks at services."""
+        if self._probing is not None:
+            self._probing.close()
         if self._measuring is not None:
             self._measuring.close()
         if self._journal is not None:
