@@ -102,15 +102,21 @@
   // paint. Chromium then takes the end of the handlers instead, and so does this.
   let handled;
   let interactions = 0;
+  const noted = new WeakSet();
+  const note = (event) => {
+    if (!event.isTrusted || noted.has(event)) return;
+    noted.add(event);
+    handled = Math.max(handled ?? 0, performance.now() - event.timeStamp);
+    if (facts.inp === undefined) send();
+  };
   for (const type of ["click", "keydown"]) {
     addEventListener(type, (event) => {
       if (!event.isTrusted) return;
       interactions++;
-      setTimeout(() => {
-        handled = Math.max(handled ?? 0, performance.now() - event.timeStamp);
-        if (facts.inp === undefined) send();
-      });
+      setTimeout(note, 0, event); // for an event that a handler keeps from getting any further
     }, true);
+    // While it is being handled: a page may be left before anything else is done.
+    addEventListener(type, note);
   }
 
   soon();
