@@ -13,7 +13,7 @@ import click
 from pytest_sentinel import comparereport, comparing
 from pytest_sentinel.gates import WITHOUT_DATA
 from pytest_sentinel.reportdata import as_ctrf, as_junit, tell
-from pytest_sentinel.telemetry.journal import read_record
+from pytest_sentinel.telemetry.journal import find_record, read_record
 
 _LATEST = Path(".sentinel/runs/latest")
 
@@ -91,9 +91,10 @@ def report(
     if baseline is not None:
         _compare(baseline, path, threshold, "json" if as_json else form, fail_on)
         return
-    directory = path if path.is_dir() else path.parent
     try:
-        story = tell(read_record(path), directory)
+        file = find_record(path).resolve()
+        directory = file.parent
+        story = tell(read_record(file), directory)
     except (OSError, ValueError) as error:
         raise click.ClickException(f"there is no record to tell: {error}") from None
     for target, write in ((junit, as_junit), (ctrf, as_ctrf)):

@@ -89,15 +89,32 @@ class Journal:
             self._complain = None
 
 
+def find_record(path: Path) -> Path:
+    """Return the file of the record that ``path`` means.
+
+    That is the file itself, the directory of its run, or the directory that ``--sentinel-record``
+    named, of which it is the last run's.
+
+    Raises:
+        FileNotFoundError: there is none; the message says what can be named.
+    """
+    for place in (".", FILE_NAME, f"latest/{FILE_NAME}", f"runs/latest/{FILE_NAME}"):
+        if (path / place).is_file():
+            return path / place
+    what = "holds no run record" if path.is_dir() else "is not there"
+    raise FileNotFoundError(
+        f"{path} {what}: name a {FILE_NAME}, the directory of a run, or what --sentinel-record named"
+    )
+
+
 def read_record(path: Path) -> list[Line]:
-    """Return the lines of the record at ``path``: the file, or the directory that holds it.
+    """Return the lines of the record at ``path``; see ``find_record``.
 
     Raises:
         FileNotFoundError: there is no record.
         ValueError: the record is damaged before its last line.
     """
-    file = path / FILE_NAME if path.is_dir() else path
-    with file.open("rb") as rows:
+    with find_record(path).open("rb") as rows:
         return list(decode(rows))
 
 

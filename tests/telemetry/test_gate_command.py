@@ -74,7 +74,8 @@ def test_nothing_measured_is_98(tmp_path: Path) -> None:
         (["-g", "tests: p95 < 2s"], "'p95' is none of"),
         (["-g", "nothing.txt"], "is no gate, no preset (slo, run) and no file"),
         ([], "name a gate with --gate, or a --preset"),
-        (["-g", WAITS, "nowhere"], "No such file"),
+        (["-g", WAITS, "nowhere"], "nowhere is not there: name a run.jsonl"),
+        (["-g", WAITS, "empty"], "empty holds no run record"),
         (["-g", WAITS, "--coverage", "broken.xml"], "cannot be read as coverage.json"),
     ],
 )
@@ -85,6 +86,7 @@ def test_what_makes_no_sense_is_a_usage_error(
     monkeypatch.chdir(tmp_path)
     record(tmp_path / ".sentinel" / "runs" / "latest", *a_run(0.1))
     (tmp_path / "broken.xml").write_text("<coverage")
+    (tmp_path / "empty").mkdir()
 
     found, said = gate(*words)
 
@@ -95,7 +97,7 @@ def test_what_makes_no_sense_is_a_usage_error(
 def test_the_last_run_is_meant_without_a_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Gates may be in a file, with comments; a directory stands for the record in it."""
+    """Gates may be in a file, with comments; a directory stands for its record, or its last."""
     monkeypatch.chdir(tmp_path)
     record(tmp_path / ".sentinel" / "runs" / "latest", *a_run(0.1))
     (tmp_path / "gates.txt").write_text("# ours\ntests: max < 1s\nleaks: count == 0\n")
@@ -103,7 +105,9 @@ def test_the_last_run_is_meant_without_a_name(
     assert gate("-g", "gates.txt") == (
         0, "pass  tests: max < 1s    100 ms of 1 sample\npass  leaks: count == 0  0 of 1 sample\n",
     )  # fmt: skip
-    assert gate("-g", "gates.txt", ".sentinel/runs/latest")[0] == 0
+    for named in (".sentinel", ".sentinel/runs", ".sentinel/runs/latest"):
+        assert gate("-g", "gates.txt", named)[0] == 0
+        assert gate("-g", "gates.txt", f"{named}/nothing")[0] == 2
 
 
 def test_several_records_count_as_one(tmp_path: Path) -> None:
