@@ -102,9 +102,8 @@ def find_record(path: Path) -> Path:
         if (path / place).is_file():
             return path / place
     what = "holds no run record" if path.is_dir() else "is not there"
-    raise FileNotFoundError(
-        f"{path} {what}: name a {FILE_NAME}, the directory of a run, or what --sentinel-record named"
-    )
+    known = f"a {FILE_NAME}, the directory of a run, or what --sentinel-record named"
+    raise FileNotFoundError(f"{path} {what}: name {known}")
 
 
 def read_record(path: Path) -> list[Line]:
