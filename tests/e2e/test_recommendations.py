@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -338,7 +339,7 @@ def test_what_was_not_paid_is_no_reason(
     """An order that the bank declined tells nothing."""
     wanted = add_meal(ingredients=goods("plums"))
     shopper.put(wanted)
-    form = {"csrf": shopper.csrf(), "card": DECLINED_CARD}
+    form: dict[str, Any] = {"csrf": shopper.csrf(), "card": DECLINED_CARD}
     assert shopper.request.post(f"{base_url}/checkout", form=form).status == 422
 
     RecommendationsPage(page).open()

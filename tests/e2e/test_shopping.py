@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -136,7 +137,7 @@ def test_a_quantity_that_makes_no_sense_is_refused(
 ) -> None:
     """The server takes whole numbers from one to twenty, whatever the page would let through."""
     dish = add_meal()
-    form = {"csrf": shopper.csrf(), "meal": dish.slug, "quantity": quantity}
+    form: dict[str, Any] = {"csrf": shopper.csrf(), "meal": dish.slug, "quantity": quantity}
 
     answer = page.request.post(f"{base_url}/cart", form=form)
 
