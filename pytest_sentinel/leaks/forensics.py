@@ -35,7 +35,7 @@ _COLLECTION = re.compile(r"Array|Map|Set|WeakMap")
 _HELD_BY_PROGRAM = ("heap", "collection", "closure", "string", "array-buffer", "detached-dom")
 _LEAST_SWELLING = 8  # bytes per iteration
 _SLOWEST = 6  # iterations per leaked object; what grows more slowly is beyond a quick check
-_FEWEST_AWAITED = 3
+_FEWEST_AWAITED = 3  # of one class: a lone timer brings a closure or two of its own
 _STILL_THERE = 0.8  # of the accused objects, after their timers had time to fire
 _ROLES = {"listeners": "event listener", "timer": "timer", "observer": "observer"}
 
@@ -111,7 +111,7 @@ class Forensics:
         growths = survivors(before, between, after, windows, paths)
         proven = [growth for growth in growths if growth.strength >= PROBABLE]
         awaited = awaited_by_timers(before, after, paths)
-        self._awaited = int(awaited.sum())
+        self._awaited = int(np.bincount(after.classes[0][awaited], minlength=1).max())
         late = {
             growth.owner: after.node_id[growth.nodes]
             for growth in proven
