@@ -72,6 +72,8 @@ class Run:
         self.log = directory / "locust.txt"
         self.report_file = directory / "report.json"
         self._sink = self.log.open("w")
+        # Every master would listen on the one port that Locust has for all of them.
+        master = str(free_port())
         self.process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "locust", "-f", str(self.file), "--only-summary"),
@@ -83,6 +85,8 @@ class Run:
                 "XDG_CACHE_HOME": CACHE,
                 "TMPDIR": str(self.temporary),
                 "PYTHONPATH": str(ROOT),
+                "LOCUST_MASTER_BIND_PORT": master,
+                "LOCUST_MASTER_NODE_PORT": master,
                 MARK: self.mark,
                 **environment,
             },
