@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -153,10 +155,12 @@ def playwright_server() -> Iterator[str]:
         env=clean_environment(),
         stdout=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
     assert server.stdout is not None
     yield server.stdout.readline().rpartition(" ")[2].strip()
-    server.terminate()
+    # Python's part of it ends without a word to the Node.js that serves.
+    os.killpg(server.pid, signal.SIGTERM)
     server.wait()
     server.stdout.close()
 
