@@ -33,9 +33,10 @@ class WideContexts:
     def watch(self, fixturedef: Any, request: Any) -> Generator[None, object, object]:
         """Let the fixture be set up, and note what it leaves open."""
         __tracebackhide__ = True
-        known = {id(context) for _, context in self._contexts()}
+        # Kept, not only its ids: one that is closed meanwhile would give its id to a new one.
+        before = list(self._contexts())
         result = yield
-        known |= {id(held.context) for held in self._held}
+        known = {id(context) for _, context in before} | {id(held.context) for held in self._held}
         self._held += [
             _Held(slot, context, fixturedef, request)
             for slot, context in self._contexts()
