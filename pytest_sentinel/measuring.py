@@ -49,6 +49,8 @@ class Measuring:
         self._directory = directory
         self._complain = complain
         self._exporter: Exporter | None = None
+        self._run: Run | None = None
+        self._open: Callable[[], Exporter] | None = None
         self.verdicts: list[Verdict] = []
         asked = (settings.metrics, settings.push, settings.textfile)
         self._can_export = importlib.util.find_spec("prometheus_client") is not None
@@ -73,14 +75,31 @@ class Measuring:
         self._samples = Samples(only=frozenset(gate.metric for gate in self._gates))
 
     def begin(self, run: Run, directory: Path | None) -> str:
-        """Open what the metrics go to; return the address of the live port, if there is one."""
+        """Open what the metrics go to; return the address of the live port, if there is one.
+
+        Without that port nobody sees metrics before there are some, and what makes them is
+        imported with the first result: by then xdist's workers are starting, and wait for nothing.
+        """
         settings = self._settings
         asked = (directory, settings.metrics, settings.push, settings.textfile)
         if not self._can_export or not any(asked):
             return ""
+        self._run = run
+        self._open = lambda: self._new_exporter(run, directory)
+        return self._begun().address if settings.metrics is not None else ""
+
+    def _begun(self) -> Exporter:
+        if self._exporter is None:
+            assert self._open is not None
+            self._exporter = self._open()
+            self._exporter.start()
+        return self._exporter
+
+    def _new_exporter(self, run: Run, directory: Path | None) -> Exporter:
         from pytest_sentinel.telemetry.export import Exporter, Wanted
         from pytest_sentinel.telemetry.measures import Measures
 
+        settings = self._settings
         textfile = self._directory / settings.textfile if settings.textfile else None
         wanted = Wanted(
             directory=directory,
@@ -90,17 +109,16 @@ class Measuring:
             textfile=textfile,
             grouping=(("suite", run.suite), ("branch_class", run.branch_class)),
         )
-        measures = Measures(settings.worker_memory, TARGETS)
-        self._exporter = Exporter(measures, wanted, self._complain)
-        self._exporter.start()
-        return self._exporter.address
+        exporter = Exporter(Measures(settings.worker_memory, TARGETS), wanted, self._complain)
+        exporter.add(run)
+        return exporter
 
     def add(self, line: Line) -> None:
         """Take one line of the record."""
         if self._samples is not None:
             self._samples.add(line)
-        if self._exporter is not None:
-            self._exporter.add(line)
+        if self._open is not None and line is not self._run:
+            self._begun().add(line)
 
     def judge(self, end: End) -> Iterator[GateVerdict]:
         """Yield what each gate says of a run that ends so, as lines of the record."""
@@ -129,7 +147,7 @@ class Measuring:
 
     def finish(self) -> dict[str, int]:
         """Send everything off; return how often which transport failed."""
-        return self._exporter.finish() if self._exporter is not None else {}
+        return self._begun().finish() if self._open is not None else {}
 
     def close(self) -> None:
         """Wait for a last scrape, if somebody may come, and close."""

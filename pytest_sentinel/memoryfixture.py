@@ -1,6 +1,6 @@
 """The fixture ``memory``: read what pages and processes hold, and limit a page over a block.
 
-It asks for no browser by itself, and costs nothing until it is used.
+It asks for no browser by itself, and costs nothing until it is used: no import either.
 """
 
 from __future__ import annotations
@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_sentinel.errors import MemoryBudgetExceeded, NotMeasurable, SettingError
-from pytest_sentinel.memory import limits
-from pytest_sentinel.memory.limits import SIZES, PageLimit
 from pytest_sentinel.running import Running
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
 
+    from pytest_sentinel.memory.limits import PageLimit
     from pytest_sentinel.memory.pagereading import PageReading
     from pytest_sentinel.memory.processes import MemoryReading
 
@@ -43,6 +42,8 @@ class Memory:
             NotMeasurable: the page does not answer, or its browser cannot tell a counter.
         """
         __tracebackhide__ = True
+        from pytest_sentinel.memory import limits
+
         try:
             understood = limits.parse_page_limits(allowed)
         except SettingError as error:
@@ -123,6 +124,7 @@ class _Limited:
                 raise failure
 
     def _judge(self) -> MemoryBudgetExceeded | None:
+        from pytest_sentinel.memory import limits
         from pytest_sentinel.memory.pagereading import SETTLE_SECONDS, read_page
         from pytest_sentinel.memory.poolreading import look_into_heap
 
@@ -134,7 +136,10 @@ class _Limited:
         details = limits.page_table(self._allowed, *values)
         if not after.settled:
             details.append(f"the page was still busy after {SETTLE_SECONDS:g} s")
-        if any(limit.name in SIZES and limits.is_broken(limit, *values) for limit in self._allowed):
+        if any(
+            limit.name in limits.SIZES and limits.is_broken(limit, *values)
+            for limit in self._allowed
+        ):
             pool, sampler = self._running.pool(), self._running.sampler()
             details += look_into_heap(self._page, after, pool, sampler)
         return MemoryBudgetExceeded("memory.limit", findings, details)
