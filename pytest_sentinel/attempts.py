@@ -53,6 +53,7 @@ class Test:
         launch_failed: it had no browser because none could be launched.
         fault: whose fault a failure is, unless its browser died.
         retry: it is lost to that death, and will be repeated.
+        is_ours: its protocol is run by this plugin, not by another.
     """
 
     __test__ = False  # not a test class, whatever its name says
@@ -69,6 +70,7 @@ class Test:
     launch_failed: bool = False
     fault: str = "product"
     retry: bool = False
+    is_ours: bool = False
 
 
 def is_ours(item: pytest.Item) -> bool:
@@ -76,7 +78,8 @@ def is_ours(item: pytest.Item) -> bool:
 
     pytest-rerunfailures does for the tests that it repeats, and pytest itself when it shows set-up.
     """
-    if item.config.getoption("setupshow", False) or item.config.getoption("setuponly", False):
+    option = item.config.option
+    if getattr(option, "setupshow", False) or getattr(option, "setuponly", False):
         return False
     if not item.config.pluginmanager.hasplugin("rerunfailures"):
         return True

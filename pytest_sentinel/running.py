@@ -194,7 +194,9 @@ class Running:
             number += 1
             may_retry = number <= self.settings.crash_retries
             earlier = test.death if test is not None else None
-            test = self._test = Test(item, number, may_retry=may_retry, earlier=earlier)
+            test = self._test = Test(
+                item, number, may_retry=may_retry, earlier=earlier, is_ours=True
+            )
             if attempts.run_phases(test, nextitem):
                 assert self._pool is not None
                 self._wide.rebuild(self._pool.dead_slots())
@@ -205,13 +207,13 @@ class Running:
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Put the pool right before a test that uses browsers."""
         test = self._test
-        if test is None or test.item is not item or not attempts.is_ours(item):
+        if test is None or test.item is not item or not test.is_ours:
             # Another plugin runs the protocol, and repeats tests as it sees fit.
             test = self._test = Test(item, getattr(item, "execution_count", 1) or 1)
         test.uses_browser = "browser" in getattr(item, "fixturenames", ())
-        if test.uses_browser:
-            attempts.forget_lost_fixtures(item)
         if self._pool is not None:
+            if test.uses_browser and self._pool.had_trouble:
+                attempts.forget_lost_fixtures(item)
             self._begin_test(test, self._pool)
         elif self._sampler is not None:
             self._sampler.mark()

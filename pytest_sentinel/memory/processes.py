@@ -22,6 +22,7 @@ import psutil
 HAS_PROC = os.path.exists("/proc/self/stat")
 
 _HAS_ROLLUP = os.path.exists("/proc/self/smaps_rollup")
+_HAS_CHILDREN = os.path.exists(f"/proc/self/task/{os.getpid()}/children")
 _ROLLUP_LINE = re.compile(rb"^(Pss|Private_Clean|Private_Dirty): +(\d+) kB", re.MULTILINE)
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _UNREADABLE = (FileNotFoundError, ProcessLookupError, psutil.Error)
@@ -78,8 +79,15 @@ def state(pid: int) -> str | None:
 
 def is_alive(identity: ProcessId) -> bool:
     """Tell whether this very process still runs; a zombie or a reused pid does not count."""
+    return living_state(identity) is not None
+
+
+def living_state(identity: ProcessId) -> str | None:
+    """Return the state letter of this very process, or None when it does not run any more."""
     stat = _stat(identity.pid)
-    return stat is not None and stat.started == identity.started and stat.state not in "ZX"
+    if stat is None or stat.started != identity.started or stat.state in "ZX":
+        return None
+    return stat.state
 
 
 class ProcessTable:
@@ -151,6 +159,24 @@ class ProcessTable:
             new = [child for child in self._children.get(pid, ()) if child not in seen]
             found += new
             seen.update(new)
+        return found
+
+    def glimpse(self, root: int) -> list[int]:
+        """Return what ``descendants`` would after a refresh, nearly, at a third of its cost.
+
+        What is gone may be in it, and what a known process has started since from another thread
+        than its first may not. Good to see that memory moved; refresh before anything is reported.
+        """
+        found = self.descendants(root)
+        if not found or not _HAS_CHILDREN:
+            self.refresh()
+            return self.descendants(root)
+        seen = set(found)
+        for pid in found:
+            for child in _first_threads_children(pid):
+                if child not in seen:
+                    seen.add(child)
+                    found.append(child)
         return found
 
     def _read(self, pid: int) -> None:
@@ -251,6 +277,13 @@ def _slurp(path: str) -> bytes:
         return os.read(descriptor, 4096)
     finally:
         os.close(descriptor)
+
+
+def _first_threads_children(pid: int) -> list[int]:
+    try:
+        return list(map(int, _slurp(f"/proc/{pid}/task/{pid}/children").split()))
+    except _UNREADABLE:
+        return []
 
 
 def _stat(pid: int) -> _Stat | None:

@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
 import psutil
 from playwright.sync_api import Browser, CDPSession, Error
@@ -27,9 +27,8 @@ from pytest_sentinel.memory.processes import (
     ProcessId,
     children_of,
     identify,
-    is_alive,
     kill_group,
-    state,
+    living_state,
     wait_gone,
 )
 from pytest_sentinel.pool.browserlog import BrowserLog, launched_pid, read_log
@@ -40,6 +39,8 @@ _GONE_WITHIN = 5.0  # a killed process that is still there after this is stuck i
 _CLEANED_WITHIN = 1.0
 _OWN_PROFILE = "playwright_"
 _LOG_BYTES = 64 * 1024
+
+Standing = Literal["well", "suspicious", "gone"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,15 +115,16 @@ class LocalBrowser:
 
     def is_gone(self) -> bool:
         """Tell whether its main process has ended, or the connection to it is lost."""
-        if self.process is not None and not is_alive(self.process):
-            return True
-        return not self.api.is_connected()
+        return self.standing() == "gone"
 
-    def is_suspicious(self) -> bool:
-        """Tell whether a look from outside makes it worth a probe: stopped, or silent."""
-        if self.process is not None and state(self.process.pid) in ("T", "t"):
-            return True
-        return self._heartbeat is not None and self._heartbeat.suspicious
+    def standing(self) -> Standing:
+        """Tell, by a look from outside, whether it is gone, worth a probe (it is stopped, or
+        silent), or well as far as one can see."""
+        letter = "" if self.process is None else living_state(self.process)
+        if letter is None or not self.api.is_connected():
+            return "gone"
+        is_silent = self._heartbeat is not None and self._heartbeat.suspicious
+        return "suspicious" if is_silent or letter in ("T", "t") else "well"
 
     def answers(self) -> bool:
         """Ask it something, and tell whether it answered within the probe time-out."""

@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Error
 
 from pytest_sentinel.memory.processes import ProcessId, children_of, identify
 from pytest_sentinel.pool.heartbeat import bounded
-from pytest_sentinel.pool.launcher import Death
+from pytest_sentinel.pool.launcher import Death, Standing
 
 _TURN = 0.002  # what has arrived from the driver is read within
 
@@ -43,9 +43,9 @@ class LeasedBrowser:
         self._turn()
         return not self.api.is_connected()
 
-    def is_suspicious(self) -> bool:
-        """Tell whether it is worth a probe: never, the service probes."""
-        return False
+    def standing(self) -> Standing:
+        """Tell whether it is gone; the service probes, so it is never suspicious."""
+        return "gone" if self.is_gone() else "well"
 
     def answers(self) -> bool:
         """Tell whether the service has not given the browser up."""

@@ -62,6 +62,7 @@ class WorkerPool:
         self._locals: dict[str, LocalBrowser | LeasedBrowser] = {}
         self._happenings: list[Happening] = []
         self._can_swap = True
+        self.had_trouble = False  # a browser died, or none could be had: fixtures may be broken
         self._random = random.Random()  # noqa: S311 - spreads wear limits, guards nothing
         self.leased: Callable[[Browser], LeasedBrowser | None] = lambda api: None
         self.on_launching: Callable[[str], Callable[[], None]] = lambda key: lambda: None
@@ -80,11 +81,13 @@ class WorkerPool:
         action = self._ledger.request(key, began, self._random.random())
         if isinstance(action, Refuse):
             self._ledger.slot(action.slot).wanted = False
+            self.had_trouble = True
             raise marked(action.error)
         try:
             api, local = self._launch(action, key, launch)
         except BaseException:
             self._ledger.slot(action.slot).wanted = False
+            self.had_trouble = True
             raise
         seat = Seat(action.slot, launch, api, local, action.browser)
         self._seats[seat.number] = seat
@@ -146,10 +149,12 @@ class WorkerPool:
         if seat.death() is not None:
             return seat.death()
         local = seat.local
-        if not local.is_gone():
-            if not (thoroughly or local.is_suspicious()) or local.answers():
+        standing = local.standing()
+        if standing != "gone":
+            if (standing == "well" and not thoroughly) or local.answers():
                 return None
             local.kill_hung()
+        self.had_trouble = True
         local.rest()
         death = local.death()
         seat.deaths.append((seat.name, death))

@@ -148,6 +148,26 @@ def test_a_table_learns_of_births_and_deaths(run: Run) -> None:
     assert table.descendants(parent.pid) == [parent.pid]
 
 
+def test_a_glimpse_sees_a_birth_that_no_refresh_has_seen(run: Run) -> None:
+    """A child of a known process is in it at once; the table itself stays as it was."""
+    parent = run(
+        """
+        import subprocess, sys
+        sys.stdin.readline()
+        child = subprocess.Popen(["cat"], stdin=subprocess.PIPE)
+        print(child.pid, flush=True)
+        sys.stdin.read()
+        """
+    )
+    table = ProcessTable()
+    assert table.glimpse(parent.pid) == [parent.pid]  # of a root not known it asks all there are
+
+    tell(parent)
+    only = int(said(parent))
+    assert table.glimpse(parent.pid) == [parent.pid, only]
+    assert table.descendants(parent.pid) == [parent.pid]
+
+
 def test_an_orphan_is_found_at_its_new_parent(run: Run) -> None:
     """When a parent in the middle dies, the next refresh finds its child where it was handed."""
     root = run(
