@@ -118,8 +118,7 @@ class LocalBrowser:
         return self.standing() == "gone"
 
     def standing(self) -> Standing:
-        """Tell, by a look from outside, whether it is gone, worth a probe (it is stopped, or
-        silent), or well as far as one can see."""
+        """Tell how it looks from outside; one that is stopped, or silent, is worth a probe."""
         letter = "" if self.process is None else living_state(self.process)
         if letter is None or not self.api.is_connected():
             return "gone"
