@@ -39,7 +39,7 @@ JOB: Final = "sentinel"
 PATIENCE: Final = 2.0
 
 _FIRST_WRITE = 1.0
-_EVERY = 5.0
+_EVERY = 10.0
 _SHARE = 100  # of the time between two writes, which writing may take one
 _MOST_MOMENTS = 60
 
