@@ -7,8 +7,9 @@ parts this needs, nothing is watched, and nothing breaks.
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from importlib import resources
 from typing import Any, Final
@@ -113,18 +114,26 @@ class PageWatch:
         if not self._script:
             self._script = resources.files("pytest_sentinel").joinpath("pagevitals.js").read_text()
         try:
-            loop = context._loop
-            for message in (
-                context.expose_binding(BINDING, self._told),
-                context.add_init_script(self._script, None),
-            ):
-                # What becomes of it is of no interest: the context may be closed at any time.
-                loop.create_task(message).add_done_callback(_ignore)
-            context.on("console", self._on_console)
-            context.on("weberror", self._on_error)
-            context.on("requestfailed", self._on_failed_request)
+            # For each call of its API Playwright looks who has called it, which takes longer than
+            # all the rest. To it, this is one call.
+            together = getattr(context, "_wrap_api_call", None)
+            telling = self._tell(context) if together is None else together(self._tell_of(context))
+            # What becomes of it is of no interest: the context may be closed at any time.
+            context._loop.create_task(telling).add_done_callback(_ignore)
         except (AttributeError, TypeError):
             return  # another Playwright
+
+    def _tell_of(self, context: Any) -> Callable[..., Any]:
+        return lambda *zone: self._tell(context)
+
+    async def _tell(self, context: Any) -> None:
+        context.on("console", self._on_console)
+        context.on("weberror", self._on_error)
+        context.on("requestfailed", self._on_failed_request)
+        await asyncio.gather(
+            context.expose_binding(BINDING, self._told),
+            context.add_init_script(self._script, None),
+        )
 
     def _told(self, source: dict[str, Any], told: dict[str, Any]) -> None:
         key = (id(source.get("page")), f"{told.get('url')} {told.get('began')}")

@@ -13,7 +13,7 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -180,12 +180,12 @@ class LocalBrowser:
 
     # Its end
 
-    def watch_close(self, close: Callable[..., None]) -> Callable[..., None]:
-        """Return ``close`` (of a context of this browser) with a bound on how long it may hang."""
+    def watch_close(self, close: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+        """Return ``close`` (of a context's inner object) with a bound on how long it may hang."""
 
-        def bounded_close(*args: Any, **kwargs: Any) -> None:
+        async def bounded_close(*args: Any, **kwargs: Any) -> None:
             with self._escalating(dispose_contexts=True):
-                close(*args, **kwargs)
+                await close(*args, **kwargs)
 
         return bounded_close
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from playwright.sync_api import Browser, Error
@@ -62,16 +62,16 @@ class LeasedBrowser:
         # What Playwright says when it was told nothing is no reason.
         return Death("lost", None if reason.startswith("Target page") else reason or None, ())
 
-    def watch_close(self, close: Callable[..., None]) -> Callable[..., None]:
-        """Return ``close`` (of a context) with a bound on how long it may hang."""
+    def watch_close(self, close: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+        """Return ``close`` (of a context's inner object) with a bound on how long it may hang."""
 
-        def bounded_close(*args: Any, **kwargs: Any) -> None:
+        async def bounded_close(*args: Any, **kwargs: Any) -> None:
             loop = getattr(self.api, "_loop", None)
             if not isinstance(loop, asyncio.AbstractEventLoop):
-                close(*args, **kwargs)
+                await close(*args, **kwargs)
                 return
             with bounded(loop, [(self._close_timeout, self._drop)]):
-                close(*args, **kwargs)
+                await close(*args, **kwargs)
 
         return bounded_close
 

@@ -299,7 +299,10 @@ class WorkerPool:
             seat.used = True
             context.close = local.watch_close(context.close)
 
-        api.on("context", on_context)
+        # On the object behind it: for a listener of the API Playwright starts a greenlet each time.
+        inner = getattr(api, "_impl_obj", None)
+        if inner is not None:
+            inner.on("context", on_context)
         if "close" not in vars(api):
             original = api.close
 
