@@ -1,6 +1,8 @@
 """Browser users against those of locust-plugins (PlaywrightUser): memory, flows, CPU, HTTP.
 
 Both run the same flow of three pages on the same shop, one after the other, with the same browser.
+For what HTTP users lose, Locust and the shop that they call have a core to themselves; browsers,
+whatever else drives them, and the shop that those visit have the others.
     pip install --no-deps --target peer locust-plugins
     python loadtests/benchmarks/browser_users.py --peer peer
 The exit status is 1 when a target is missed.
@@ -18,6 +20,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,7 +32,7 @@ sys.path.insert(0, str(ROOT))
 
 from pytest_sentinel.browsers import prepare  # noqa: E402
 from pytest_sentinel.memory.processes import read_memory  # noqa: E402
-from tests.larder.process import running_larder  # noqa: E402
+from tests.larder.process import Larder, running_larder  # noqa: E402
 
 MIB = 1024**2
 WARM_UP = 12.0
@@ -49,6 +52,7 @@ def write_down(request_type, name, response_time, exception, **facts):
 """
 HTTP = """
 class Caller(FastHttpUser):
+    host = os.environ["CALLED"]
     fixed_count = int(os.environ["CALLERS"])
     wait_time = constant_throughput(20)
 
@@ -134,13 +138,18 @@ def main() -> int:
     options = parser.parse_args()
     prepare(os.environ)
     readings: list[Reading] = []
-    with tempfile.TemporaryDirectory() as scratch, running_larder(Path(scratch)) as shop:
-        bench = Bench(Path(scratch), shop.url, options)
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        tempfile.TemporaryDirectory() as other,
+        running_larder(Path(scratch)) as shop,
+        running_larder(Path(other)) as called,
+    ):
+        bench = Bench(Path(scratch), shop, called, options)
         for mode, pace in (("paced", 3.0), ("flat", 0.0)):
             for users in options.users if mode in options.only else ():
                 readings += [bench.run(who, users, pace) for who in ("ours", "peer")]
         if "http" in options.only:
-            readings += [bench.run("alone", 0, 3.0, callers=2)]
+            readings += [bench.run(who, 0, 3.0, callers=2) for who in ("alone", "burned")]
             readings += [bench.run(who, 4, 3.0, callers=2) for who in ("ours", "peer")]
     return compare(readings)
 
@@ -148,9 +157,12 @@ def main() -> int:
 class Bench:
     """Runs of Locust on one shop."""
 
-    def __init__(self, scratch: Path, url: str, options: argparse.Namespace) -> None:
+    def __init__(
+        self, scratch: Path, shop: Larder, called: Larder, options: argparse.Namespace
+    ) -> None:
         self._scratch = scratch
-        self._url = url
+        self._shop = shop
+        self._called = called
         self._options = options
         self._number = 0
 
@@ -159,7 +171,7 @@ class Bench:
         self._number += 1
         directory = self._scratch / f"run-{self._number}"
         directory.mkdir()
-        body = {"ours": OURS, "peer": PEER, "alone": ""}[who] + (HTTP if callers else "")
+        body = {"ours": OURS, "peer": PEER}.get(who, "") + (HTTP if callers else "")
         (directory / "locustfile.py").write_text(HEAD + body)
         sink = directory / "requests.jsonl"
         paths = [str(ROOT), *([str(self._options.peer.resolve())] if who == "peer" else [])]
@@ -167,10 +179,12 @@ class Bench:
             **os.environ,
             "PYTHONPATH": os.pathsep.join(paths),
             "SINK": str(sink), "PACE": str(pace), "CALLERS": str(callers),
+            "CALLED": self._called.url,
             "VITALS": "0" if self._options.no_vitals else "1",
         }  # fmt: skip
         command = [sys.executable, "-m", "locust", "-f", "locustfile.py", "--headless",
-                   "--only-summary", "--host", self._url, "-u", str(users + callers), "-r", "2",
+                   "--only-summary", "--host", self._shop.url,
+                   "-u", str(users + callers), "-r", "2",
                    "-t", f"{int(WARM_UP + users / 2 + self._options.seconds + 10)}s"]  # fmt: skip
         reading = Reading(who, users, pace)
         with (directory / "log.txt").open("w") as log:
@@ -178,7 +192,7 @@ class Bench:
                 command, cwd=directory, env=environ, stdout=log, stderr=log, start_new_session=True
             )
             try:
-                self._measure(process.pid, users, sink, reading)
+                self._measure(process.pid, users, sink, reading, apart=callers > 0)
             finally:
                 end(process)
         if users and not reading.steps:
@@ -186,10 +200,23 @@ class Bench:
         show(reading)
         return reading
 
-    def _measure(self, pid: int, users: int, sink: Path, reading: Reading) -> None:
+    def _measure(self, pid: int, users: int, sink: Path, reading: Reading, *, apart: bool) -> None:
         pause = threading.Event()
         pause.wait(WARM_UP + users / 2)
         root = psutil.Process(pid)
+        burners = []
+        if apart:
+            burners = self._part(root, burn=reading.who == "burned")
+        try:
+            self._watch(root, pause, sink, reading)
+        finally:
+            for burner in burners:
+                burner.kill()
+                burner.wait()
+
+    def _watch(
+        self, root: psutil.Process, pause: threading.Event, sink: Path, reading: Reading
+    ) -> None:
         began, cpu, readings = time.time(), cpu_of(root), []
         while time.time() - began < self._options.seconds:
             pause.wait(2.0)
@@ -207,6 +234,31 @@ class Bench:
         reading.steps = [row[3] for row in steps if not row[4]]
         reading.failed = sum(row[4] for row in steps)
         reading.http = [row[3] for row in rows if row[2] == "health"]
+
+    def _part(self, locust: psutil.Process, *, burn: bool) -> list[subprocess.Popen[bytes]]:
+        """Give Locust and the shop that HTTP users call the first core, all others the rest.
+
+        With ``burn`` each other core gets a process that does nothing but keep it busy: what HTTP
+        users lose beside that they lose to the machine, whose cores are not as apart as they look.
+        """
+        first, *rest = sorted(os.sched_getaffinity(0))
+        for process in (locust, psutil.Process(self._called.pid)):
+            pin(process, [first])
+        if rest:
+            for process in (*locust.children(recursive=True), psutil.Process(self._shop.pid)):
+                pin(process, rest)
+        burners = []
+        for core in rest if burn else ():
+            burners.append(subprocess.Popen([sys.executable, "-c", "while True: pass"]))
+            pin(psutil.Process(burners[-1].pid), [core])
+        return burners
+
+
+def pin(process: psutil.Process, cores: list[int]) -> None:
+    """Keep all threads of a process, and what it starts from now on, to these cores."""
+    for thread in process.threads():
+        with suppress(ProcessLookupError):
+            os.sched_setaffinity(thread.id, cores)
 
 
 def tree_of(root: psutil.Process) -> list[int]:
@@ -292,12 +344,14 @@ def compare(readings: Sequence[Reading]) -> int:
             checks.append((f"{users} flat out: flows", ours.flows / peer.flows, ">=", 1.5))
             checks.append((f"{users} flat out: memory", ours.pss / peer.pss, "<=", 0.45))
     http, alone = pair(3.0, 4, True), found.get(("alone", 3.0, 0, True))
-    if http and alone:
+    burned = found.get(("burned", 3.0, 0, True))
+    if http and alone and burned:
         for share in (0.5, 0.95):
             base = quantile(alone.http, share)
-            shifts = [quantile(reading.http, share) - base for reading in http]
+            shifts = [quantile(reading.http, share) - base for reading in (*http, burned)]
             print(
-                f"HTTP p{100 * share:.0f} shift: ours {shifts[0]:+.2f} ms, peer {shifts[1]:+.2f} ms"
+                f"HTTP p{100 * share:.0f} shift: ours {shifts[0]:+.2f} ms,"
+                f" peer {shifts[1]:+.2f} ms, beside cores that are kept busy {shifts[2]:+.2f} ms"
             )
         checks.append(("HTTP p95 shift, ms", shifts[0], "<=", 1.0))
         checks.append(("HTTP p95 shift less the peer's, ms", shifts[0] - shifts[1], "<=", 0.0))
