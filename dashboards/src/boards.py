@@ -88,6 +88,10 @@ RUNS = Board(
             Panel("Attempts a second", "Attempts that ended, of the runs that are scraped live.", "stack", "cps",
                   ((_rate("sentinel_tests_total", 'suite=~"$suite"', "outcome"), "{{outcome}}"),), width=12),
         ),
+        (
+            Panel("Slots used", "Browsers in use in each suite's last run, of those there was room for; above 80 % somebody will wait.", "line", "percentunit",
+                  ((f"max by (suite) (sentinel_run_slots_used_ratio{{{LAST}}})", "{{suite}}"),), width=24, limit=0.8),
+        ),
     ),
 )  # fmt: skip
 
@@ -167,6 +171,10 @@ MEMORY = Board(
             Panel("DOM nodes", "Nodes of each worker's pages at the end of its last attempt, where they are counted.", "line", "none", ((f"max by (worker) (sentinel_page_dom_nodes{{{JOB}}})", "{{worker}}"),)),
             Panel("Deaths of browsers and workers", "Each one loses an attempt, an hour.", "line", "none",
                   ((f"sum(increase(sentinel_browser_crashes_total{{{JOB}}}[1h]))", "browsers"), (f"sum(increase(sentinel_worker_crashes_total{{{JOB}}}[1h]))", "workers"))),
+        ),
+        (
+            Panel("Wait of an attempt for its browser", "Launches, replacements and leases included; the target is 200 ms at the 95th percentile.", "line", "s",
+                  tuple((_quantile(q, "sentinel_browser_wait_seconds", JOB), f"p{q * 100:.0f}") for q in (0.5, 0.95)), width=24, limit=0.2),
         ),
     ),
 )  # fmt: skip
