@@ -98,7 +98,7 @@ class Controlling:
         )
         if self._measuring is not None:
             self._live = self._measuring.begin(run, self.directory)
-        self._write(run)
+        self._keep(run)
         if self._settings.pool is not None and not self._config.option.collectonly:
             from pytest_sentinel.probing import Probing
 

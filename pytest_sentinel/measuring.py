@@ -49,7 +49,6 @@ class Measuring:
         self._directory = directory
         self._complain = complain
         self._exporter: Exporter | None = None
-        self._run: Run | None = None
         self._open: Callable[[], Exporter] | None = None
         self.verdicts: list[Verdict] = []
         asked = (settings.metrics, settings.push, settings.textfile)
@@ -75,16 +74,17 @@ class Measuring:
         self._samples = Samples(only=frozenset(gate.metric for gate in self._gates))
 
     def begin(self, run: Run, directory: Path | None) -> str:
-        """Open what the metrics go to; return the address of the live port, if there is one.
+        """Take the run's first line; return the address of the live port, if there is one.
 
         Without that port nobody sees metrics before there are some, and what makes them is
         imported with the first result: by then xdist's workers are starting, and wait for nothing.
         """
+        if self._samples is not None:
+            self._samples.add(run)
         settings = self._settings
         asked = (directory, settings.metrics, settings.push, settings.textfile)
         if not self._can_export or not any(asked):
             return ""
-        self._run = run
         self._open = lambda: self._new_exporter(run, directory)
         return self._begun().address if settings.metrics is not None else ""
 
@@ -114,10 +114,10 @@ class Measuring:
         return exporter
 
     def add(self, line: Line) -> None:
-        """Take one line of the record."""
+        """Take a further line of the record."""
         if self._samples is not None:
             self._samples.add(line)
-        if self._open is not None and line is not self._run:
+        if self._open is not None:
             self._begun().add(line)
 
     def judge(self, end: End) -> Iterator[GateVerdict]:

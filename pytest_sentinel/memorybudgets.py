@@ -13,10 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_sentinel.errors import (
-    MemoryBudgetExceeded,
-    NotMeasurable,
-)
+from pytest_sentinel.errors import MemoryBudgetExceeded, NotMeasurable
 from pytest_sentinel.memory import limits
 from pytest_sentinel.memory.limits import LIMIT_BROWSER, LIMIT_PAGE, LIMIT_WORKER, Budget, Held
 from pytest_sentinel.running import Running

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
+from functools import partial
 from importlib import resources
 from typing import Any, Final
 
@@ -117,16 +118,14 @@ class PageWatch:
             # For each call of its API Playwright looks who has called it, which takes longer than
             # all the rest. To it, this is one call.
             together = getattr(context, "_wrap_api_call", None)
-            telling = self._tell(context) if together is None else together(self._tell_of(context))
+            tell = partial(self._tell, context)
+            telling = tell() if together is None else together(tell)
             # What becomes of it is of no interest: the context may be closed at any time.
             context._loop.create_task(telling).add_done_callback(_ignore)
         except (AttributeError, TypeError):
             return  # another Playwright
 
-    def _tell_of(self, context: Any) -> Callable[..., Any]:
-        return lambda *zone: self._tell(context)
-
-    async def _tell(self, context: Any) -> None:
+    async def _tell(self, context: Any, *_zone: object) -> None:
         context.on("console", self._on_console)
         context.on("weberror", self._on_error)
         context.on("requestfailed", self._on_failed_request)

@@ -13,7 +13,7 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -146,20 +146,13 @@ class ProcessTable:
 
     def children(self, pid: int) -> list[int]:
         """Return the pids of the direct children of ``pid`` at the last refresh."""
-        return list(self._children.get(pid, ()))
+        return list(self._children_of(pid))
 
     def descendants(self, root: int) -> list[int]:
         """Return ``root`` and all its descendants, parents first; nothing when it is gone."""
         if root not in self._known:
             return []
-        found = [root]
-        seen = {root}
-        for pid in found:
-            # Rows are read at different moments, so a circle is unlikely but not impossible.
-            new = [child for child in self._children.get(pid, ()) if child not in seen]
-            found += new
-            seen.update(new)
-        return found
+        return _descend(root, self._children_of)
 
     def glimpse(self, root: int) -> list[int]:
         """Return what ``descendants`` would after a refresh, nearly, at a third of its cost.
@@ -167,17 +160,13 @@ class ProcessTable:
         What is gone may be in it, and what a known process has started since from another thread
         than its first may not. Good to see that memory moved; refresh before anything is reported.
         """
-        found = self.descendants(root)
-        if not found or not _HAS_CHILDREN:
+        if root not in self._known or not _HAS_CHILDREN:
             self.refresh()
             return self.descendants(root)
-        seen = set(found)
-        for pid in found:
-            for child in _first_threads_children(pid):
-                if child not in seen:
-                    seen.add(child)
-                    found.append(child)
-        return found
+        return _descend(root, lambda pid: [*self._children_of(pid), *_first_threads_children(pid)])
+
+    def _children_of(self, pid: int) -> Sequence[int]:
+        return self._children.get(pid, ())
 
     def _read(self, pid: int) -> None:
         stat = _stat(pid)
@@ -277,6 +266,20 @@ def _slurp(path: str) -> bytes:
         return os.read(descriptor, 4096)
     finally:
         os.close(descriptor)
+
+
+def _descend(root: int, below: Callable[[int], Sequence[int]]) -> list[int]:
+    """Return ``root`` and all below it, parents first."""
+    found = [root]
+    seen = {root}
+    for pid in found:
+        # Children are read at different moments: a circle is unlikely but not impossible, and one
+        # may be named twice.
+        for child in below(pid):
+            if child not in seen:
+                seen.add(child)
+                found.append(child)
+    return found
 
 
 def _first_threads_children(pid: int) -> list[int]:

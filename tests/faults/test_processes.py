@@ -117,21 +117,23 @@ def test_the_tree_of_a_process_that_is_gone_is_empty(source: str, child: Child) 
     assert table.identify(child.pid) is None
 
 
+PARENT_THAT_IS_TOLD = """
+    import subprocess, sys
+    sys.stdin.readline()
+    child = subprocess.Popen(["cat"], stdin=subprocess.PIPE)
+    print(child.pid, flush=True)
+    sys.stdin.readline()
+    child.kill()
+    child.wait()
+    print("dead", flush=True)
+    sys.stdin.read()
+    """
+"""Has a child when it is told, and none when it is told again."""
+
+
 def test_a_table_learns_of_births_and_deaths(run: Run) -> None:
     """A refresh adds the process born since the last one and drops the one that died."""
-    parent = run(
-        """
-        import subprocess, sys
-        sys.stdin.readline()
-        child = subprocess.Popen(["cat"], stdin=subprocess.PIPE)
-        print(child.pid, flush=True)
-        sys.stdin.readline()
-        child.kill()
-        child.wait()
-        print("dead", flush=True)
-        sys.stdin.read()
-        """
-    )
+    parent = run(PARENT_THAT_IS_TOLD)
     table = ProcessTable()
     table.refresh()
     assert table.descendants(parent.pid) == [parent.pid]
@@ -150,15 +152,7 @@ def test_a_table_learns_of_births_and_deaths(run: Run) -> None:
 
 def test_a_glimpse_sees_a_birth_that_no_refresh_has_seen(run: Run) -> None:
     """A child of a known process is in it at once; the table itself stays as it was."""
-    parent = run(
-        """
-        import subprocess, sys
-        sys.stdin.readline()
-        child = subprocess.Popen(["cat"], stdin=subprocess.PIPE)
-        print(child.pid, flush=True)
-        sys.stdin.read()
-        """
-    )
+    parent = run(PARENT_THAT_IS_TOLD)
     table = ProcessTable()
     assert table.glimpse(parent.pid) == [parent.pid]  # of a root not known it asks all there are
 

@@ -7,7 +7,7 @@ a schema that is made by many at once.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -22,38 +22,10 @@ from tests.e2e.pages import AccountPage, Customer, LoginPage, MealsPage, Registe
 from tests.e2e.test_stock import pay_at_once
 from tests.larder.database import Database
 from tests.larder.models import Base
-from tests.larder.postgresql import programs, running_postgresql
-from tests.larder.process import Larder, running_larder
+from tests.larder.postgresql import programs
+from tests.larder.process import Larder
 
 pytestmark = pytest.mark.skipif(programs() is None, reason="PostgreSQL is not installed")
-
-
-@pytest.fixture(scope="session")
-def databases() -> Iterator[Databases]:
-    """Databases of a server that is started for this module, and runs until the session ends."""
-    with running_postgresql() as server:
-        yield Databases(server)
-
-
-@pytest.fixture(scope="session")
-def larder(tmp_path_factory: pytest.TempPathFactory, databases: Databases) -> Iterator[Larder]:
-    """The larder of this module."""
-    directory = tmp_path_factory.mktemp("postgresql")
-    environment = {"LARDER_DATABASE_URL": databases.new(directory).url}
-    with running_larder(directory, environment) as larder:
-        yield larder
-
-
-@pytest.fixture(scope="session")
-def base_url(larder: Larder) -> str:
-    """Where the pages of this module go."""
-    return larder.url
-
-
-@pytest.fixture(scope="session")
-def browser_context_args(browser_context_args: dict[str, Any], base_url: str) -> dict[str, Any]:
-    """Open pages on this module's larder."""
-    return {**browser_context_args, "base_url": base_url}
 
 
 def test_an_account_lives_on_postgresql(page: Page, newcomer: Customer) -> None:
