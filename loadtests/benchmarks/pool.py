@@ -23,7 +23,8 @@ from playwright.async_api import Page, Playwright, async_playwright
 from pytest_sentinel.browsers import prepare
 from pytest_sentinel.pool.options import PoolOptions
 from pytest_sentinel.pool.pool import Pool
-from pytest_sentinel.pool.service import LeasePort, Terms
+from pytest_sentinel.pool.service import LeasePort
+from pytest_sentinel.pool.terms import Terms
 
 DETOUR_TARGET = 1.10
 ACQUIRE_TARGET = 5.0

@@ -31,7 +31,7 @@ from pytest_sentinel.pool.actions import Action, Clean, End, Grant, Launch, Refu
 from pytest_sentinel.pool.leases import Leases
 from pytest_sentinel.pool.options import PoolOptions
 from pytest_sentinel.pool.reaper import Reaper
-from pytest_sentinel.pool.server import reap_group
+from pytest_sentinel.pool.serverprocesses import reaped
 from pytest_sentinel.pool.tickets import SEATED, TicketState
 
 _OWNER: Final = "sidecar"
@@ -265,7 +265,7 @@ class LocalPool:
         if held.process is not None:
             kill_group(held.process)
             await _wait_gone(held.process)
-            reap_group(held.process.pid)
+            await reaped(held.process.pid)
             self._reaper.release(held.process)
         if held.api is not None and action.kill:
             with suppress(Exception):

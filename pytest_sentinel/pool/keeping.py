@@ -93,7 +93,7 @@ async def reconcile(kept: Kept, grace: float, within: float) -> list[str]:
 
 async def measure(kept: Kept, leases: int) -> int:
     """Read and return the PSS of its process tree in bytes."""
-    reading = await asyncio.to_thread(lambda: read_memory(kept.server.look()))
+    reading = await asyncio.to_thread(lambda: read_memory(kept.server.processes.look()))
     if reading is not None:
         kept.pss = reading.pss
         if leases == 0 or not kept.idle:

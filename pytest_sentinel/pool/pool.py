@@ -22,6 +22,7 @@ from pytest_sentinel.pool.housekeeping import Housekeeping
 from pytest_sentinel.pool.keeping import Kept
 from pytest_sentinel.pool.leases import Leases
 from pytest_sentinel.pool.options import PoolOptions
+from pytest_sentinel.pool.passing import Door
 from pytest_sentinel.pool.scratch import remove_leftovers
 from pytest_sentinel.pool.servers import Servers
 from pytest_sentinel.pool.snapshot import Event, PoolStatistics
@@ -38,6 +39,7 @@ class Lease:
         tls: whether to connect by TLS, as to somebody else's server.
         revoked: resolves with a sentence when the lease must end; the holder closes its
             connection then.
+        door: takes a client's connection over; None where one must be opened to ``host``.
     """
 
     id: str
@@ -49,6 +51,7 @@ class Lease:
     path: str
     tls: bool
     revoked: asyncio.Future[str]
+    door: Door | None
 
 
 class Pool:
@@ -224,6 +227,7 @@ class Pool:
                 path=where.path,
                 tls=where.tls,
                 revoked=revoked,
+                door=kept.server.door,
             )
         finally:
             del self._revoked[name]

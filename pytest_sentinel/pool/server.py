@@ -20,8 +20,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pytest_sentinel.errors import BrowserLaunchFailed
-from pytest_sentinel.memory.processes import ProcessId, identify, is_alive, kill_group, tree
+from pytest_sentinel.memory.processes import ProcessId, identify
 from pytest_sentinel.pool.browserlog import launched_pid, read_log
+from pytest_sentinel.pool.channel import ENVIRON, Channel
+from pytest_sentinel.pool.passing import CAN_WATCH, Door
+from pytest_sentinel.pool.serverprocesses import ServerProcesses
 
 _SCRIPT = Path(__file__).with_name("browserserver.js")
 _TAIL_LINES = 40
@@ -29,7 +32,6 @@ _LINE_LIMIT = 1024 * 1024
 _EXITED_WITHIN = 0.5
 _TERMINATED_WITHIN = 2.0
 _KILLED_WITHIN = 5.0
-_POLL = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +66,8 @@ class BrowserServer:
     """One browser, from its launch to the end of its last process.
 
     Attributes:
-        process: the Node process; it leads a process group of its own.
-        browser: the browser's main process; it leads another. None with an upstream.
+        processes: its own, the browser's, and theirs.
+        door: where clients come in.
         ended: resolves with the cause when the browser has ended by itself.
     """
 
@@ -73,17 +75,26 @@ class BrowserServer:
         self.name = self.engine = ""
         self.directory = directory
         self.endpoint: Endpoint | None = None
-        self.process: ProcessId | None = None
-        self.browser: ProcessId | None = None
+        self.processes = ServerProcesses()
         self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._popen: asyncio.subprocess.Process | None = None
         self._ready: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._answers: dict[int, asyncio.Future[Any]] = {}
         self._asked = 0
+        self._channel: Channel | None = None
+        self.door: Door | None = None
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
         self._readers: list[asyncio.Task[None]] = []
-        self._seen: set[ProcessId] = set()
-        self._led: set[ProcessId] = set()  # those of them that lead a process group
+
+    @property
+    def process(self) -> ProcessId | None:
+        """The Node process; it leads a process group of its own."""
+        return self.processes.server
+
+    @property
+    def browser(self) -> ProcessId | None:
+        """The browser's main process; it leads another group. None with an upstream."""
+        return self.processes.browser
 
     # Its beginning
 
@@ -96,19 +107,23 @@ class BrowserServer:
         command = [str(recipe.node), str(_SCRIPT), str(recipe.package)]
         try:
             self.directory.mkdir(mode=0o700, parents=True)
+            self._channel = channel = Channel(self._hear, self._lose)
             # A session of its own: Ctrl-C in a terminal ends the service, which ends this in order.
             self._popen = await asyncio.create_subprocess_exec(
                 *command,
-                env={**recipe.environ, "TMPDIR": os.fspath(self.directory)},
-                stdin=asyncio.subprocess.PIPE,
+                env={**recipe.environ, **ENVIRON, "TMPDIR": os.fspath(self.directory)},
+                stdin=channel.theirs.fileno(),
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
                 start_new_session=True,
                 limit=_LINE_LIMIT,
             )
         except OSError as error:
+            if self._channel is not None:
+                self._channel.close()
             raise BrowserLaunchFailed("a browser server", str(error)) from error
-        self.process = identify(self._popen.pid)
+        channel.begin()
+        self.processes.server = identify(self._popen.pid)
         self._readers = [
             asyncio.create_task(self._read_facts(self._popen)),
             asyncio.create_task(self._read_output(self._popen)),
@@ -124,9 +139,9 @@ class BrowserServer:
         if self._popen is None:
             await self.boot(recipe)
         order = {"engine": engine, "options": dict(recipe.launch), "upstream": recipe.upstream}
-        assert self._popen is not None
-        assert self._popen.stdin is not None
-        self._popen.stdin.write(json.dumps({"launch": order}).encode() + b"\n")
+        assert self._channel is not None
+        with suppress(ConnectionError):  # its end says more
+            self._channel.say({"launch": order})
         try:
             fact = await asyncio.wait_for(asyncio.shield(self._ready), within)
         except TimeoutError:
@@ -135,8 +150,10 @@ class BrowserServer:
         if "endpoint" not in fact:
             raise BrowserLaunchFailed(self.engine, *_explain(fact, self.tail()))
         self.endpoint = _parse(fact["endpoint"])
-        self.browser = identify(fact["pid"]) if fact["pid"] else None
-        await asyncio.to_thread(self.look)
+        if CAN_WATCH and fact["takes"]:
+            self.door = Door(self._channel, self.endpoint.path)
+        self.processes.browser = identify(fact["pid"]) if fact["pid"] else None
+        await asyncio.to_thread(self.processes.look)
 
     def is_fresh(self) -> bool:
         """Tell whether it waits for its first and only launch."""
@@ -161,14 +178,13 @@ class BrowserServer:
             TimeoutError: there was no answer ``within`` so many seconds.
             ConnectionError: it is gone, or answered that it could not.
         """
-        if self._popen is None or self._popen.stdin is None or self._popen.stdin.is_closing():
+        if self._channel is None:
             raise ConnectionError(f"{self.name} is gone")
         self._asked += 1
         number = self._asked
         answer = self._answers[number] = asyncio.get_running_loop().create_future()
         try:
-            request = json.dumps({"id": number, "ask": what, **facts})
-            self._popen.stdin.write(request.encode() + b"\n")
+            self._channel.say({"id": number, "ask": what, **facts})
             return await asyncio.wait_for(answer, within)
         finally:
             del self._answers[number]
@@ -177,6 +193,14 @@ class BrowserServer:
         """Return the ids of all contexts but those of probes; None where nobody can tell."""
         found = await self.ask("contexts", within)
         return None if found is None else frozenset(found)
+
+    def _hear(self, fact: dict[str, Any]) -> None:
+        if self.door is not None:
+            self.door.hear(fact)
+
+    def _lose(self) -> None:
+        if self.door is not None:
+            self.door.close()
 
     async def _read_facts(self, popen: asyncio.subprocess.Process) -> None:
         assert popen.stdout is not None
@@ -219,81 +243,33 @@ class BrowserServer:
         if not self.ended.done():
             self.ended.set_result(cause)
 
-    # Its processes
-
-    def look(self) -> list[int]:
-        """Return the pids of its whole tree, and remember who they are."""
-        if self.process is None or not is_alive(self.process):
-            return []
-        pids = tree(self.process.pid)
-        self._seen = {found for pid in pids if (found := identify(pid)) is not None}
-        self._led = {process for process in self._seen if _leads(process)}
-        return pids
+    # Its end
 
     async def end(self, *, kill: bool, within: float) -> None:
         """End it, politely ``within`` so many seconds unless ``kill``; return when all is gone."""
         if not self.ended.done():
             self.ended.cancel()
-        await asyncio.to_thread(self.look)
+        await asyncio.to_thread(self.processes.look)
         if not kill and self._popen is not None and self._popen.returncode is None:
             with suppress(TimeoutError, ConnectionError):
                 await self.ask("end", within)
-            if not await self._are_gone(_EXITED_WITHIN):
-                self._signal(signal.SIGTERM)
-                await self._are_gone(_TERMINATED_WITHIN)
-        self._signal(signal.SIGKILL)
-        await self._are_gone(_KILLED_WITHIN)
+            if not await self.processes.are_gone(_EXITED_WITHIN):
+                self.processes.signal(signal.SIGTERM)
+                await self.processes.are_gone(_TERMINATED_WITHIN)
+        self.processes.signal(signal.SIGKILL)
+        await self.processes.are_gone(_KILLED_WITHIN)
         if self._popen is not None:
             # Somebody stuck in the kernel must not keep the books from going on.
             await asyncio.wait(self._readers, timeout=_KILLED_WITHIN)
             for reader in self._readers:
                 reader.cancel()
-        self._reap()
+        if self._channel is not None:
+            self._channel.close()
+        await self.processes.reap()
 
     async def sweep(self) -> None:
         """Remove its files, after its end."""
         await asyncio.to_thread(shutil.rmtree, self.directory, ignore_errors=True)
-
-    def _signal(self, sig: signal.Signals) -> None:
-        for leader in self.leaders():
-            kill_group(leader, sig)
-            if identify(leader.pid) is None:
-                # Its leader is gone; a pid is not given out again while a group bears its number.
-                with suppress(ProcessLookupError, PermissionError):
-                    os.killpg(leader.pid, sig)
-
-    def leaders(self) -> list[ProcessId]:
-        """Return who leads its process groups, the server last: it reaps the others."""
-        known = {one for one in (self.browser, self.process) if one is not None}
-        # A browser that never came up leads a group, too, but nobody has told its name.
-        known |= self._led
-        return sorted(known, key=lambda one: one == self.process)
-
-    async def _are_gone(self, within: float) -> bool:
-        deadline = asyncio.get_running_loop().time() + within
-        while any(is_alive(process) for process in self._seen):
-            if asyncio.get_running_loop().time() >= deadline:
-                return False
-            await asyncio.sleep(_POLL)
-        return True
-
-    def _reap(self) -> None:
-        """Reap those of its processes that became our children when their parents died."""
-        for leader in self.leaders():
-            reap_group(leader.pid)
-
-
-def _leads(process: ProcessId) -> bool:
-    with suppress(ProcessLookupError):
-        return os.getpgid(process.pid) == process.pid
-    return False
-
-
-def reap_group(group: int) -> None:
-    """Reap the zombies of a process group that are children of ours."""
-    with suppress(ChildProcessError):
-        while os.waitpid(-group, os.WNOHANG)[0]:
-            pass
 
 
 def _explain(fact: Mapping[str, Any], tail: str) -> tuple[str, str]:

@@ -111,7 +111,7 @@ class Servers:
     async def end(self, server: BrowserServer, *, kill: bool) -> None:
         """End a server with its browser; return when the last process is gone."""
         await server.end(kill=kill, within=self._options.close_timeout)
-        for process in server.leaders():
+        for process in server.processes.leaders():
             self._reaper.release(process)
 
     async def close(self) -> None:
@@ -135,6 +135,6 @@ class Servers:
     def _adopt(self, server: BrowserServer) -> None:
         """Have the processes of a server ended when this process is killed."""
         assert self._scratch is not None, "bug: not started"
-        for process in server.leaders():
+        for process in server.processes.leaders():
             self._scratch.note(process)
             self._reaper.adopt(process, os.fspath(server.directory))

@@ -27,8 +27,9 @@ from pytest_sentinel.pool.options import PoolOptions
 from pytest_sentinel.pool.pool import Pool
 from pytest_sentinel.pool.samehost import machine_identity
 from pytest_sentinel.pool.servesettings import ServeSettings
-from pytest_sentinel.pool.service import LeasePort, Terms
+from pytest_sentinel.pool.service import LeasePort
 from pytest_sentinel.pool.snapshot import Event, PoolStatistics
+from pytest_sentinel.pool.terms import Terms
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 

@@ -7,6 +7,7 @@ is a future. What a connection is for, and who gets one, is decided elsewhere.
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,6 +16,8 @@ from typing import Any, cast
 from pytest_sentinel.pool.frames import FrameMeter, Stream, close_frame, gives_up
 
 LINGER = 2.0  # for what was said last to be read
+BOUNDARY_WITHIN = 1.0  # from a revocation to the end of the frame that is passing
+SERVER_GONE_WITHIN = 1.0
 _FIRST_WORDS = 4 * 1024  # what a connection costs before it is anybody's
 _MESSAGES = 128 * 1024
 _EARLY_LIMIT = 64 * 1024
@@ -143,24 +146,47 @@ class ServerEnd(End):
         if self._farewell and self.meter.is_between_frames:
             self.other.end(self._farewell)
 
-    def interrupt(self, reason: str) -> bool:
-        """Tell the client why it is over, between two frames; False if that cannot be now."""
-        assert self.other is not None
+    async def part(self, reason: str) -> None:
+        """Tell the client why it is over, between two frames if that can be had, and close."""
+        client = self.other
+        assert client is not None
         if self.held_back or self.meter.is_between_frames:
-            self.other.end(close_frame(reason))
-            return True
+            client.end(close_frame(reason))
+            return
         self._farewell = close_frame(reason)
-        return False
+        await asyncio.wait(
+            [self.closed, client.closed],
+            timeout=BOUNDARY_WITHIN,
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        client.end()
 
     def finish(self) -> None:
         """Close the client's end with whatever the browser server wanted to say."""
         assert self.other is not None
         self.other.end(self.held_back)
 
+    async def leave(self) -> None:
+        """Close this end; a server that does not is not waited for long."""
+        self.transport.close()
+        if not self.closed.done():
+            await asyncio.wait([self.closed], timeout=SERVER_GONE_WITHIN)
+        self.transport.abort()
+
     @property
-    def was_refused(self) -> bool:
-        """Whether the browser server did not agree to the upgrade."""
-        return self.meter.stream is Stream.REFUSAL
+    def stream(self) -> Stream:
+        """What the browser server has answered so far."""
+        return self.meter.stream
+
+    @property
+    def status(self) -> int:
+        """The status of its answer; 0 before."""
+        return self.meter.status
+
+    @property
+    def saw_close(self) -> bool:
+        """Whether it has said good-bye itself."""
+        return self.meter.saw_close
 
 
 class ClientEnd(End):
@@ -196,6 +222,17 @@ class ClientEnd(End):
             self.early += data
             if len(self.early) > _EARLY_LIMIT:
                 self.transport.abort()
+
+    def descriptor(self) -> socket.socket:
+        """Return another hold on the connection, which must be closed."""
+        return socket.socket(fileno=os.dup(self.transport.get_extra_info("socket").fileno()))
+
+    def let_go(self) -> bytes:
+        """Read nothing from now on, for somebody else does; return what was said early."""
+        self.may_read(yes=False)
+        early = bytes(self.early)
+        self.early.clear()
+        return early
 
     def join(self, server: ServerEnd, head: bytes) -> None:
         """Let both ends hear each other, beginning with ``head`` and what was said early."""

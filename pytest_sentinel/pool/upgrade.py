@@ -209,6 +209,16 @@ def from_pool(refused: PoolRefused) -> RequestRefused:
     )
 
 
+def headers_for(request: h11.Request, host: str) -> dict[str, str]:
+    """Return, by their names in small letters, the headers that a browser server gets."""
+    found = {
+        name.decode("ascii"): text.decode("latin-1")
+        for name, text in request.headers
+        if name in _FORWARDED
+    }
+    return {"host": host, **found}
+
+
 def head_for(request: h11.Request, host: str, path: str) -> bytes:
     """Return the head that a browser server gets: its own path, and what it needs of the client."""
     lines = [b"GET " + path.encode("ascii") + b" HTTP/1.1", b"Host: " + host.encode("ascii")]

@@ -23,9 +23,10 @@ import psutil
 from pytest_sentinel.pool.keeping import Kept
 from pytest_sentinel.pool.options import PoolOptions
 from pytest_sentinel.pool.pool import Pool
-from pytest_sentinel.pool.server import reap_group
-from pytest_sentinel.pool.service import LeasePort, Terms
+from pytest_sentinel.pool.serverprocesses import reap_group
+from pytest_sentinel.pool.service import LeasePort
 from pytest_sentinel.pool.snapshot import Event
+from pytest_sentinel.pool.terms import Terms
 from tests.runs import CACHE, slack
 
 _CLIENT = textwrap.dedent(
@@ -117,8 +118,9 @@ class Client:
 class Place:
     """A pool, its lease port, and what happened there."""
 
-    def __init__(self, pool: Pool, ws: str, events: list[Event]) -> None:
+    def __init__(self, pool: Pool, port: LeasePort, ws: str, events: list[Event]) -> None:
         self.pool = pool
+        self.port = port
         self.ws = ws
         self.events = events
 
@@ -158,6 +160,7 @@ async def client(*runner: str) -> AsyncIterator[Client]:
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         start_new_session=True,
+        limit=16 * 1024 * 1024,
     )
     one = Client(process)
     try:
@@ -167,17 +170,19 @@ async def client(*runner: str) -> AsyncIterator[Client]:
 
 
 @asynccontextmanager
-async def place(host: str = "127.0.0.1", **options: Any) -> AsyncIterator[Place]:
+async def place(
+    host: str = "127.0.0.1", terms: Terms | None = None, **options: Any
+) -> AsyncIterator[Place]:
     """A pool that serves; leaving the block asserts that nothing of it is left."""
     os.environ["XDG_CACHE_HOME"] = CACHE
     told = {"maximum": 1, "grace": 1.0, "memory_budget": None, "close_timeout": 3.0, **options}
     events: list[Event] = []
     pool = Pool(PoolOptions(**told), events.append)
-    port = LeasePort(pool, Terms(("chromium",)), events.append, lambda: (200, {}))
+    port = LeasePort(pool, terms or Terms(("chromium",)), events.append, lambda: (200, {}))
     with socket.create_server((host, 0)) as sock:
         await pool.start()
         await port.start(sock)
-        here = Place(pool, f"ws://{host}:{sock.getsockname()[1]}", events)
+        here = Place(pool, port, f"ws://{host}:{sock.getsockname()[1]}", events)
         try:
             yield here
         except BaseException:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -20,22 +21,31 @@ def processes(here: Place, kind: str) -> list[int]:
     """Return the pids of a browser's processes of one kind, youngest last."""
     found = []
     for kept in here.kept().values():
-        for pid in kept.server.look():
+        for pid in kept.server.processes.look():
             # What a zygote has forked writes its arguments as one.
-            words = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").split()
-            if f"--type={kind}".encode() in words:
-                found.append(psutil.Process(pid))
+            with suppress(FileNotFoundError, psutil.NoSuchProcess):  # one in reserve may go
+                words = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").split()
+                if f"--type={kind}".encode() in words:
+                    found.append((psutil.Process(pid).create_time(), pid))
     assert found, f"there is no {kind}"
-    return [process.pid for process in sorted(found, key=lambda process: process.create_time())]
+    return [pid for _, pid in sorted(found)]
 
 
 async def renderer_of(client: Client, here: Place) -> int:
     """Return the process behind a client's page: the one that works while the page does."""
-    before = {pid: sum(psutil.Process(pid).cpu_times()) for pid in processes(here, "renderer")}
+    before = {pid: cpu_of(pid) for pid in processes(here, "renderer")}
     await client.do(
         "evaluate", "(() => { for (const end = Date.now() + 500; Date.now() < end;); })()"
     )
-    return max(before, key=lambda pid: sum(psutil.Process(pid).cpu_times()) - before[pid])
+    return max(before, key=lambda pid: cpu_of(pid) - before[pid])
+
+
+def cpu_of(pid: int) -> float:
+    """Return the CPU seconds of a process; none of one in reserve that has gone meanwhile."""
+    try:
+        return sum(psutil.Process(pid).cpu_times()[:2])
+    except psutil.NoSuchProcess:
+        return 0.0
 
 
 async def fails_within(client: Client, seconds: float) -> str:

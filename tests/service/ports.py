@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pytest_sentinel.errors import PoolRefused
-from pytest_sentinel.pool.service import LeasePort, Terms
+from pytest_sentinel.pool.service import LeasePort
 from pytest_sentinel.pool.snapshot import Event
+from pytest_sentinel.pool.terms import Terms
 from tests import loops
 
 SECRET = "/0123456789abcdef-the-secret-path"
@@ -51,6 +52,7 @@ class Lease:
     path: str = SECRET
     id: str = "lease-1"
     tls: bool = False
+    door: None = None
     revoked: asyncio.Future[str] = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
