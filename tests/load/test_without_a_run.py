@@ -51,6 +51,38 @@ def test_the_plugin_and_locust_together_patch_nothing() -> None:
     assert "patched {} False" in told.stdout, told.stdout + told.stderr
 
 
+def test_a_plain_locust_runs_as_if_we_were_not_installed(tmp_path: Path) -> None:
+    """A locustfile without us loads nothing of ours, and gets no option and no user of ours."""
+    (tmp_path / "plain.py").write_text(
+        "import sys\n"
+        "from locust import User, constant, events, task\n"
+        "class Idler(User):\n"
+        "    wait_time = constant(0.1)\n"
+        "    @task\n"
+        "    def idle(self):\n"
+        "        events.request.fire(request_type='X', name='idle', response_time=1,\n"
+        "                            response_length=0, exception=None, context={})\n"
+        "@events.quit.add_listener\n"
+        "def look(exit_code, **facts):\n"
+        "    ours = [name for name in sys.modules if name.startswith('pytest_sentinel')]\n"
+        "    print('ours', ours, 'code', exit_code, flush=True)\n"
+    )
+    locust = [sys.executable, "-m", "locust", "-f", "plain.py"]
+
+    told = subprocess.run(
+        [*locust, "--headless", "-u", "2", "-r", "2", "-t", "1s", "--only-summary"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=60 * slack(), check=False,
+    )  # fmt: skip
+    options = subprocess.run(
+        [*locust, "--help"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=60 * slack(), check=True,
+    )  # fmt: skip
+
+    assert "ours [] code 0" in told.stdout, told.stdout + told.stderr
+    assert told.returncode == 0
+    assert "sentinel" not in options.stdout
+
+
 @pytest.mark.browser
 def test_a_scenario_is_a_test(tmp_path: Path, larder: Larder) -> None:
     """A task of a locustfile runs on a page of a test, in a process that gevent leaves alone."""
