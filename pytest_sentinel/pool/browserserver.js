@@ -35,6 +35,8 @@ http.Server.prototype.listen = function (...where) {
   return net.Server.prototype.listen.apply(this, where);
 };
 
+const END_KNOWN_WITHIN = 250; // milliseconds
+
 let browserType;
 let isChromium;
 let server; // none with an upstream
@@ -186,7 +188,10 @@ async function answer(message, socket) {
   try {
     say({ id, value: (await answers[ask](rest)) ?? null });
   } catch (error) {
-    say({ id, error: String(error.message || error) });
+    // A browser that has just died fails requests a moment before its end is known, which says
+    // more, and is the last that is said.
+    await new Promise((resolve) => setTimeout(resolve, END_KNOWN_WITHIN));
+    say({ id, error: String(error.message || error).split('\n')[0] });
   }
 }
 

@@ -139,9 +139,11 @@ class Passed:
                 await asyncio.wait([self.closed], timeout=SERVER_GONE_WITHIN)
         finally:
             if not self.closed.done():
-                # Whoever else holds it: for the client, and for the program, this is its end.
+                # For the program this is the end, when it looks again. A client that is still
+                # there has something to be told, and its end closes after that.
+                is_gone = self._client.closed.done()
                 with suppress(OSError):
-                    self.line.shutdown(socket.SHUT_RDWR)
+                    self.line.shutdown(socket.SHUT_RDWR if is_gone else socket.SHUT_RD)
             self._stop_watching()
             self.line.close()
 

@@ -148,6 +148,27 @@ def test_a_stopped_browser_server_does_not_keep_a_revoked_lease(way: str) -> Non
     loops.run(run())
 
 
+def test_a_stopped_browser_server_gives_no_answer(way: str) -> None:
+    """A client that comes to it is told so, instead of being left alone."""
+
+    async def run() -> None:
+        terms = Terms(("chromium",), first_word_within=1.0)
+        async with place(terms=terms, minimum=1) as here:
+            await until(lambda: here.slots("free") > 0, 20, "warm browser")
+            (kept,) = here.kept().values()
+            assert kept.server.process
+            os.kill(kept.server.process.pid, signal.SIGSTOP)
+            try:
+                first, rest = await knock(here, "1.2.3")
+                assert first == b"HTTP/1.1 502 Bad Gateway\r\n"
+                assert b"sentinel: the browser server gives no answer" in rest
+                await until(lambda: here.port.clients == 0, 5, "end of the connection")
+            finally:
+                os.kill(kept.server.process.pid, signal.SIGCONT)
+
+    loops.run(run())
+
+
 def test_a_service_that_stops_says_so(way: str) -> None:
     """Closing the port is no riddle for those that are connected."""
 
