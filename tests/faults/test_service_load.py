@@ -45,23 +45,34 @@ class Size:
 
 
 def measure(running: Service) -> Size:
-    """Wait until a service rests, and measure it."""
+    """Wait until a service rests, and measure it: the least of everything in two seconds.
+
+    For a moment there is more: a client is parted from, a server begins or is swept up, a renderer
+    whose page is closed has not ended yet.
+    """
     wait_until(lambda: rests(running), 30 * slack(), "a service at rest")
-    status = running.get("/status")[1]["pool"]
-    pid = running.process.pid
+    pid, never = running.process.pid, threading.Event()
+    readings = [reading(running, pid) for _ in range(8) if not never.wait(0.25)]
+    return Size(
+        browsers=len(running.get("/status")[1]["pool"]["browsers"]),
+        contexts=loops.run(contexts(running)),
+        **{name: min(one[name] for one in readings) for name in readings[0]},
+    )
+
+
+def reading(running: Service, pid: int) -> dict[str, int]:
+    """Return what a service takes in this moment."""
     own, total = read_memory([pid]), read_memory(tree(pid))
     assert own is not None
     assert total is not None
-    return Size(
-        browsers=len(status["browsers"]),
+    return {
         # Chromium keeps a renderer or two in reserve as it likes.
-        processes=len([p for p in tree(pid) if not is_renderer(p)]),
-        descriptors=descriptors(pid),
-        contexts=loops.run(contexts(running)),
-        directories=len(list(running.temporary.glob("sentinel-pool-*/browser-*"))),
-        own=own.pss,
-        total=total.pss,
-    )
+        "processes": len([p for p in tree(pid) if not is_renderer(p)]),
+        "descriptors": psutil.Process(pid).num_fds(),
+        "directories": len(list(running.temporary.glob("sentinel-pool-*/browser-*"))),
+        "own": own.pss,
+        "total": total.pss,
+    }
 
 
 def renewed(running: Service) -> int:
@@ -102,15 +113,6 @@ async def contexts(running: Service) -> int:
                 break
         await browser.close()
         return len(found["browserContextIds"])
-
-
-def descriptors(pid: int) -> int:
-    """Return how many descriptors a process has: the least in a second.
-
-    While a server begins, or a client is parted from, there are some more for a moment.
-    """
-    process, never = psutil.Process(pid), threading.Event()
-    return min(process.num_fds() for _ in range(20) if not never.wait(0.05))
 
 
 def serve_load(tmp_path: Path, maximum: int, recycle_after: int, renewals: int = 0) -> None:
