@@ -210,13 +210,16 @@ def from_pool(refused: PoolRefused) -> RequestRefused:
 
 
 def headers_for(request: h11.Request, host: str) -> dict[str, str]:
-    """Return, by their names in small letters, the headers that a browser server gets."""
-    found = {
-        name.decode("ascii"): text.decode("latin-1")
-        for name, text in request.headers
-        if name in _FORWARDED
-    }
-    return {"host": host, **found}
+    """Return, by their names in small letters, the headers that a browser server gets.
+
+    Of those that come twice the values are joined, as Node.js does it.
+    """
+    found = {"host": host}
+    for name, text in request.headers:
+        if name in _FORWARDED:
+            key, words = name.decode("ascii"), text.decode("latin-1")
+            found[key] = f"{found[key]}, {words}" if key in found else words
+    return found
 
 
 def head_for(request: h11.Request, host: str, path: str) -> bytes:

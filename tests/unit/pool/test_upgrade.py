@@ -188,6 +188,22 @@ def test_a_browser_server_gets_its_own_head() -> None:
     )
 
 
+def test_headers_are_passed_on_by_name() -> None:
+    """A server that is given the connection gets the same as in a head, and doubles joined."""
+    more = (
+        "Authorization: Bearer secret\r\nCookie: c\r\nUpgrade: websocket\r\nX-Other: o\r\n"
+        "Sec-WebSocket-Extensions: a\r\nsec-websocket-extensions: b\r\nUser-Agent: Playwright/1\r\n"
+    )
+
+    assert upgrade.headers_for(request(more=more), "127.0.0.1:5") == {
+        "host": "127.0.0.1:5",
+        "connection": "Upgrade",
+        "upgrade": "websocket",
+        "sec-websocket-extensions": "a, b",
+        "user-agent": "Playwright/1",
+    }
+
+
 def test_a_refusal_is_whole() -> None:
     """Its length is that of its bytes, and it says when to come again."""
     told = upgrade.refusal(upgrade.from_pool(PoolRefused("full", "ä is full", "", 0.2)))
