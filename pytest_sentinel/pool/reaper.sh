@@ -23,20 +23,27 @@ alive() { # PID STARTTIME: the same process, and not a zombie
   [ "$2" != Z ] && [ "${21}" = "$1" ]
 }
 
-tries=0
-while [ $tries -lt 15 ]; do
-  left=""
-  for entry in $owned; do
-    pid=${entry%%:*}; rest=${entry#*:}; started=${rest%%:*}
-    if alive "$pid" "$started"; then left=1; fi
-  done
-  [ -n "$left" ] || break
-  tries=$((tries + 1))
-  sleep 0.1
-done
+split() { # ENTRY
+  pid=${1%%:*}; rest=${1#*:}; started=${rest%%:*}; directory=${rest#*:}
+}
 
+wait_gone() { # TENTHS of a second, at most
+  tries=$1
+  while [ "$tries" -gt 0 ]; do
+    left=""
+    for entry in $owned; do
+      split "$entry"
+      if alive "$pid" "$started"; then left=1; fi
+    done
+    [ -n "$left" ] || return 0
+    tries=$((tries - 1))
+    sleep 0.1
+  done
+}
+
+wait_gone 15
 for entry in $owned; do
-  pid=${entry%%:*}; rest=${entry#*:}; started=${rest%%:*}; directory=${rest#*:}
+  split "$entry"
   if alive "$pid" "$started"; then
     # In this spelling: dash takes "kill -9 -- -PID" for a bad number.
     kill -s KILL -- "-$pid" 2>/dev/null || kill -s KILL "$pid" 2>/dev/null
@@ -44,6 +51,12 @@ for entry in $owned; do
     # The leader is gone: a pid is not given out again while a group bears its number.
     kill -9 -- "-$pid" 2>/dev/null
   fi
+done
+
+# Not before all are gone: one that lives may write into the directory of another.
+wait_gone 10
+for entry in $owned; do
+  split "$entry"
   case $directory in
     */playwright_*|*/sentinel-pool-*) rm -rf -- "$directory" ;;
   esac

@@ -114,6 +114,25 @@ def test_only_profiles_of_playwright_are_removed(
     assert spaced.is_dir()
 
 
+def test_a_directory_is_removed_when_nobody_writes_into_it_any_more(
+    start: Callable[[str], subprocess.Popen[bytes]], tmp_path: Path
+) -> None:
+    """Those that were adopted later, and go on in the files of the first, are ended before."""
+    directory = tmp_path / "sentinel-pool-x"
+    first = start(GROUP)
+    writes = f"while :; do mkdir -p {directory}/profile; : > {directory}/profile/file; done"
+    second = start(f"sleep 100 & {writes} & wait")
+    wait_until(directory.exists, 10 * slack(), "its files")
+    reaper = Reaper()
+    reaper.adopt(identity(first), str(directory))
+    reaper.adopt(identity(second), None)
+
+    reaper.close()
+
+    wait_until(lambda: not group_of(second), 10 * slack(), "the end of who writes")
+    assert not directory.exists()
+
+
 def test_a_reaper_without_work_was_never_started() -> None:
     """Nothing is started before the first browser, and closing twice does no harm."""
     reaper = Reaper()
