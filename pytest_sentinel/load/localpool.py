@@ -22,7 +22,6 @@ from pytest_sentinel.load.plan import ENGINES, browsers_for
 from pytest_sentinel.memory.processes import (
     ProcessId,
     identify,
-    is_alive,
     kill_group,
     read_memory,
     tree,
@@ -31,12 +30,11 @@ from pytest_sentinel.pool.actions import Action, Clean, End, Grant, Launch, Refu
 from pytest_sentinel.pool.leases import Leases
 from pytest_sentinel.pool.options import PoolOptions
 from pytest_sentinel.pool.reaper import Reaper
-from pytest_sentinel.pool.serverprocesses import reaped
+from pytest_sentinel.pool.serverprocesses import are_gone, reaped
 from pytest_sentinel.pool.tickets import SEATED, TicketState
 
 _OWNER: Final = "sidecar"
 _GONE_WITHIN: Final = 5.0
-_POLL: Final = 0.02
 
 
 class LocalSeat:
@@ -264,7 +262,7 @@ class LocalPool:
                 await asyncio.wait_for(held.api.close(), self._options.close_timeout)
         if held.process is not None:
             kill_group(held.process)
-            await _wait_gone(held.process)
+            await are_gone([held.process], _GONE_WITHIN)
             await reaped(held.process.pid)
             self._reaper.release(held.process)
         if held.api is not None and action.kill:
@@ -313,14 +311,6 @@ async def _process_of(api: Browser, engine: str) -> ProcessId | None:
     await session.detach()
     pids = [row["id"] for row in facts["processInfo"] if row["type"] == "browser"]
     return identify(int(pids[0])) if pids else None
-
-
-async def _wait_gone(process: ProcessId) -> None:
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + _GONE_WITHIN
-    # Nothing tells of the end of a process that need not be our child.
-    while is_alive(process) and loop.time() < deadline:  # noqa: ASYNC110
-        await asyncio.sleep(_POLL)
 
 
 def _pss(pids: list[int] | None, root: int = 0) -> int:

@@ -259,6 +259,16 @@ def kill_group(identity: ProcessId, sig: int = signal.SIGKILL) -> bool:
     return True
 
 
+def kill_leaderless(identity: ProcessId, sig: int = signal.SIGKILL) -> None:
+    """Signal what is left of the group that this process led, when it is gone itself.
+
+    A pid is not given out again while a group bears its number.
+    """
+    if identify(identity.pid) is None:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(identity.pid, sig)
+
+
 def _slurp(path: str) -> bytes:
     # A plain open() builds three Python objects and takes twice as long.
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

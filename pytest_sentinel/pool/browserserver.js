@@ -155,7 +155,6 @@ function overhear(socket, write, tell) {
     } else if (closing) {
       const frame = Buffer.concat([closing, data]);
       closing = undefined;
-      left = 0;
       if (frame.readUInt16BE(2) === 1001) {
         tell({ farewell: frame.toString('latin1') });
         setImmediate(() => socket.destroy());

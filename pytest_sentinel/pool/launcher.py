@@ -28,6 +28,7 @@ from pytest_sentinel.memory.processes import (
     children_of,
     identify,
     kill_group,
+    kill_leaderless,
     living_state,
     wait_gone,
 )
@@ -206,10 +207,8 @@ class LocalBrowser:
         if wait_gone([self.process], 0.0):
             kill_group(self.process, signal.SIGKILL)
             wait_gone([self.process], _GONE_WITHIN)
-        elif not Path(f"/proc/{self.process.pid}").exists():
-            # Its leader is gone; a pid is not given out again while a group bears its number.
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.process.pid, signal.SIGKILL)
+        else:
+            kill_leaderless(self.process)
         self._wait_cleaned()
 
     def _wait_cleaned(self) -> None:

@@ -49,8 +49,8 @@ class Door:
         self.passed[line] = passed
         passed.closed.add_done_callback(lambda _: self.passed.pop(line, None))
         early = base64.b64encode(client.let_go()).decode("ascii")
-        words = {"line": line, "do": "take", "url": self._path, "headers": dict(headers)}
-        channel.say({**words, "early": early}, passing=passed.line)
+        take = {"do": "take", "url": self._path, "headers": dict(headers), "early": early}
+        channel.say({"line": line, **take}, passing=passed.line)
         return passed
 
     def hear(self, fact: Mapping[str, Any]) -> None:
@@ -74,8 +74,7 @@ class Passed:
 
     Attributes:
         closed: done when the program has let go of the connection.
-        stream: what the program has answered so far.
-        status: of its answer; 0 before.
+        status: of the program's answer; 0 before.
         saw_close: whether it has said good-bye itself.
     """
 
@@ -84,7 +83,6 @@ class Passed:
         self._say = say
         loop = asyncio.get_running_loop()
         self.closed: asyncio.Future[None] = loop.create_future()
-        self.stream = Stream.ANSWER
         self.status = 0
         self.saw_close = False
         self._held_back = b""  # its own farewell; ours may be the better one
@@ -95,16 +93,25 @@ class Passed:
         self._watch.register(self.line, select.EPOLLRDHUP)
         loop.add_reader(self._watch, self._hung_up)
 
+    @property
+    def stream(self) -> Stream:
+        """What the program has answered so far."""
+        if not self.status:
+            return Stream.ANSWER
+        return Stream.FRAMES if self.status == 101 else Stream.REFUSAL
+
     def hear(self, fact: Mapping[str, Any]) -> None:
         """Note what the program says of the connection."""
         if "status" in fact:
             self.status = fact["status"]
-            self.stream = Stream.FRAMES if self.status == 101 else Stream.REFUSAL
-        if "spoke" in fact:
+        elif "spoke" in fact:
             self._client.spoke.set()
-        self.saw_close = self.saw_close or "closing" in fact
-        self._held_back = fact.get("farewell", "").encode("latin-1") or self._held_back
-        if "farewell" in fact or "closed" in fact:
+        elif "closing" in fact:
+            self.saw_close = True
+        elif "farewell" in fact:
+            self._held_back = fact["farewell"].encode("latin-1")
+            self.lost()
+        elif "closed" in fact:
             self.lost()
 
     def lost(self) -> None:
@@ -132,10 +139,10 @@ class Passed:
     async def leave(self) -> None:
         """Let go of the connection; a program that does not do so is not waited for long."""
         try:
-            if not self._client.closed.done() and not self.closed.done():
-                with suppress(ConnectionError):
-                    self._say({"do": "drop"})
             if not self.closed.done():
+                if not self._client.closed.done():
+                    with suppress(ConnectionError):
+                        self._say({"do": "drop"})
                 await asyncio.wait([self.closed], timeout=SERVER_GONE_WITHIN)
         finally:
             if not self.closed.done():

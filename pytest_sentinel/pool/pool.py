@@ -12,7 +12,6 @@ import random
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from pytest_sentinel.errors import BrowserLaunchFailed, PoolRefused, SettingError
@@ -22,36 +21,12 @@ from pytest_sentinel.pool.housekeeping import Housekeeping
 from pytest_sentinel.pool.keeping import Kept
 from pytest_sentinel.pool.leases import Leases
 from pytest_sentinel.pool.options import PoolOptions
-from pytest_sentinel.pool.passing import Door
 from pytest_sentinel.pool.scratch import remove_leftovers
 from pytest_sentinel.pool.servers import Servers
 from pytest_sentinel.pool.snapshot import Event, PoolStatistics
 from pytest_sentinel.pool.statistics import Shell, describe
+from pytest_sentinel.pool.terms import Lease
 from pytest_sentinel.pool.tickets import SEATED
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """One client's hold on one browser: where to connect, and when to go.
-
-    Attributes:
-        path: with its slash; the browser server's secret.
-        tls: whether to connect by TLS, as to somebody else's server.
-        revoked: resolves with a sentence when the lease must end; the holder closes its
-            connection then.
-        door: takes a client's connection over; None where one must be opened to ``host``.
-    """
-
-    id: str
-    owner: str
-    engine: str
-    browser: str
-    host: str
-    port: int
-    path: str
-    tls: bool
-    revoked: asyncio.Future[str]
-    door: Door | None
 
 
 class Pool:

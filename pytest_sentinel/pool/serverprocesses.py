@@ -8,9 +8,17 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections.abc import Callable, Collection
 from contextlib import suppress
 
-from pytest_sentinel.memory.processes import ProcessId, identify, is_alive, kill_group, tree
+from pytest_sentinel.memory.processes import (
+    ProcessId,
+    identify,
+    is_alive,
+    kill_group,
+    kill_leaderless,
+    tree,
+)
 
 _POLL = 0.01
 _REAPED_WITHIN = 5.0  # one that takes longer is stuck in the kernel
@@ -50,19 +58,11 @@ class ServerProcesses:
         """Send ``sig`` to all of them."""
         for leader in self.leaders():
             kill_group(leader, sig)
-            if identify(leader.pid) is None:
-                # Its leader is gone; a pid is not given out again while a group bears its number.
-                with suppress(ProcessLookupError, PermissionError):
-                    os.killpg(leader.pid, sig)
+            kill_leaderless(leader, sig)
 
     async def are_gone(self, within: float) -> bool:
         """Wait ``within`` so many seconds for the end of all that were seen; tell if it came."""
-        deadline = asyncio.get_running_loop().time() + within
-        while any(is_alive(process) for process in self._seen):
-            if asyncio.get_running_loop().time() >= deadline:
-                return False
-            await asyncio.sleep(_POLL)
-        return True
+        return await are_gone(self._seen, within)
 
     async def reap(self) -> None:
         """Reap those that became our children when their parents died."""
@@ -76,15 +76,28 @@ def _leads(process: ProcessId) -> bool:
     return False
 
 
+async def are_gone(processes: Collection[ProcessId], within: float) -> bool:
+    """Wait ``within`` so many seconds for the end of ``processes``; tell if it came."""
+    return await _comes_true(lambda: not any(map(is_alive, processes)), within)
+
+
 async def reaped(group: int) -> None:
     """Reap the killed processes of a group that are children of ours, and wait for the last.
 
     A process looks like a zombie when its first thread has ended, and can be reaped when all have.
     """
-    deadline = asyncio.get_running_loop().time() + _REAPED_WITHIN
-    # Nothing tells of the end of a last thread.
-    while not reap_group(group) and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110
+    await _comes_true(lambda: reap_group(group), _REAPED_WITHIN)
+
+
+async def _comes_true(condition: Callable[[], bool], within: float) -> bool:
+    """Ask again and again: nothing tells of the end of what need not be a child, or of a thread."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + within
+    while not condition():
+        if loop.time() >= deadline:
+            return False
         await asyncio.sleep(_POLL)
+    return True
 
 
 def reap_group(group: int) -> bool:

@@ -24,7 +24,7 @@ from pytest_sentinel.pool.distribution import Distribution
 from pytest_sentinel.pool.frames import Stream
 from pytest_sentinel.pool.snapshot import Event
 from pytest_sentinel.pool.splice import ClientEnd, ServerEnd
-from pytest_sentinel.pool.terms import FarEnd, Leased, Leasing, Terms
+from pytest_sentinel.pool.terms import FarEnd, Lease, Leasing, Terms
 from pytest_sentinel.telemetry.catalogue import LEASES, WAITS
 
 _REASON_WITHIN = 0.5  # from the end of a browser server to the pool's word on why
@@ -178,7 +178,7 @@ class LeasePort:
             self._tell("client.failed", error=f"{type(error).__name__}: {error}"[:500])
             self._refuse(client, RequestRefused(500, "the service failed; its log says how"))
 
-    async def _join(self, client: ClientEnd, request: h11.Request, lease: Leased) -> None:
+    async def _join(self, client: ClientEnd, request: h11.Request, lease: Lease) -> None:
         """Let client and browser server hear each other until one of the three ends it."""
         server = await self._open(client, request, lease)
         try:
@@ -188,7 +188,7 @@ class LeasePort:
         finally:
             await server.leave()
 
-    async def _open(self, client: ClientEnd, request: h11.Request, lease: Leased) -> FarEnd:
+    async def _open(self, client: ClientEnd, request: h11.Request, lease: Lease) -> FarEnd:
         """Have the browser server take the client's connection, or else open one and join the two.
 
         Whoever is in between takes a tenth of a millisecond of every message.
@@ -211,7 +211,7 @@ class LeasePort:
         client.join(server, upgrade.head_for(request, host, lease.path))
         return server
 
-    async def _hold(self, client: ClientEnd, server: FarEnd, lease: Leased) -> None:
+    async def _hold(self, client: ClientEnd, server: FarEnd, lease: Lease) -> None:
         ends: set[asyncio.Future[Any]] = {client.closed, server.closed, lease.revoked}
         spoke = asyncio.ensure_future(client.spoke.wait())
         try:

@@ -6,16 +6,28 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from pytest_sentinel.pool.frames import Stream
 from pytest_sentinel.pool.passing import Door
 
 
-class Leased(Protocol):
-    """What the pool gives: a browser server, and word of when the lease must end."""
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """One client's hold on one browser: where to connect, and when to go.
+
+    Attributes:
+        path: with its slash; the browser server's secret.
+        tls: whether to connect by TLS, as to somebody else's server.
+        revoked: resolves with a sentence when the lease must end; the holder closes its
+            connection then.
+        door: takes a client's connection over; None where one must be opened to ``host``.
+    """
 
     id: str
+    owner: str
+    engine: str
+    browser: str
     host: str
     port: int
     path: str
@@ -59,7 +71,7 @@ class Leasing(Protocol):
 
     def lease(
         self, engine: str, owner: str, wait: float, *, gone: asyncio.Future[None] | None = None
-    ) -> AbstractAsyncContextManager[Any]:
+    ) -> AbstractAsyncContextManager[Lease]:
         """Give a lease for as long as the block lasts; raises PoolRefused."""
         ...
 

@@ -215,22 +215,23 @@ def headers_for(request: h11.Request, host: str) -> dict[str, str]:
     Of those that come twice the values are joined, as Node.js does it.
     """
     found = {"host": host}
-    for name, text in request.headers:
-        if name in _FORWARDED:
-            key, words = name.decode("ascii"), text.decode("latin-1")
-            found[key] = f"{found[key]}, {words}" if key in found else words
+    for name, text in _forwarded(request):
+        key, words = name.lower().decode("ascii"), text.decode("latin-1")
+        found[key] = f"{found[key]}, {words}" if key in found else words
     return found
 
 
 def head_for(request: h11.Request, host: str, path: str) -> bytes:
     """Return the head that a browser server gets: its own path, and what it needs of the client."""
     lines = [b"GET " + path.encode("ascii") + b" HTTP/1.1", b"Host: " + host.encode("ascii")]
-    lines += [
-        name + b": " + text
-        for name, text in request.headers.raw_items()
-        if name.lower() in _FORWARDED
-    ]
+    lines += [name + b": " + text for name, text in _forwarded(request)]
     return b"\r\n".join(lines) + b"\r\n\r\n"
+
+
+def _forwarded(request: h11.Request) -> list[tuple[bytes, bytes]]:
+    """Return the headers that a browser server gets, as the client spelled them."""
+    items = request.headers.raw_items()
+    return [(name, text) for name, text in items if name.lower() in _FORWARDED]
 
 
 def refusal(refused: RequestRefused) -> bytes:

@@ -11,6 +11,7 @@ import importlib.metadata
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,16 @@ def assert_way(here: Place, way: str) -> None:
     """Assert that clients are connected as the test wants it."""
     (kept,) = here.kept().values()
     assert (kept.server.door is not None and len(kept.server.door.passed) == 1) == (way == "passed")
+
+
+@contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    """Have a process stand still for as long as the block runs."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 async def knock(
@@ -137,13 +148,10 @@ def test_a_stopped_browser_server_does_not_keep_a_revoked_lease(way: str) -> Non
             assert_way(here, way)
             (kept,) = here.kept().values()
             assert kept.server.process
-            os.kill(kept.server.process.pid, signal.SIGSTOP)
-            try:
+            with stopped(kept.server.process.pid):
                 await until(lambda: here.named("lease.ended"), 10, "end of the lease")
                 assert "the lease was longer than 2 s may be" in await one.fail("evaluate", "1")
                 await until(lambda: here.port.clients == 0, 5, "end of the connection")
-            finally:
-                os.kill(kept.server.process.pid, signal.SIGCONT)
 
     loops.run(run())
 
@@ -157,14 +165,11 @@ def test_a_stopped_browser_server_gives_no_answer(way: str) -> None:
             await until(lambda: here.slots("free") > 0, 20, "warm browser")
             (kept,) = here.kept().values()
             assert kept.server.process
-            os.kill(kept.server.process.pid, signal.SIGSTOP)
-            try:
+            with stopped(kept.server.process.pid):
                 first, rest = await knock(here, "1.2.3")
                 assert first == b"HTTP/1.1 502 Bad Gateway\r\n"
                 assert b"sentinel: the browser server gives no answer" in rest
                 await until(lambda: here.port.clients == 0, 5, "end of the connection")
-            finally:
-                os.kill(kept.server.process.pid, signal.SIGCONT)
 
     loops.run(run())
 
@@ -226,11 +231,8 @@ def test_a_service_that_stands_still_keeps_nobody_waiting(steady: Service) -> No
         async with client() as one:
             await one.do("connect", f"{steady.ws}/chromium?owner=test")
             await one.do("open", 1)
-            os.kill(steady.process.pid, signal.SIGSTOP)
-            try:
+            with stopped(steady.process.pid):
                 assert await one.do("evaluate", "6 * 7") == 42
-            finally:
-                os.kill(steady.process.pid, signal.SIGCONT)
             await one.do("close")
 
     loops.run(run())
