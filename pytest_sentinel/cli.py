@@ -27,14 +27,14 @@ from pytest_sentinel.statuscommand import drain, health, resize, restart, status
 )
 @click.version_option(__version__, prog_name="sentinel")
 def main() -> None:
-    """Look after the browsers of a pytest-playwright suite, and lease them to anybody."""
+    """Tools for the browsers of a pytest-playwright suite."""
 
 
 @main.command(epilog="Example: sentinel doctor --json > doctor.json")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @click.option("--no-launch", is_flag=True, help="Do not launch the browser.")
 def doctor(*, as_json: bool, no_launch: bool) -> None:
-    """Check what browser tests need here, with a fix for each finding.
+    """Check that browser tests can run here; print a fix for each problem.
 
     The exit status is 1 when something would make tests fail, else 0.
     """
@@ -55,13 +55,15 @@ def doctor(*, as_json: bool, no_launch: bool) -> None:
     type=click.Choice(["chromium", "firefox", "webkit"]),
     default="chromium",
     show_default=True,
-    help="Which browser to get.",
+    help="Browser engine to install.",
 )
 @click.option(
-    "--system", is_flag=True, help="Take the system's packages (apt), not Playwright's download."
+    "--system",
+    is_flag=True,
+    help="Use the system's packages (apt) instead of Playwright's download.",
 )
 def install_browser(*, engine: str, system: bool) -> None:
-    """Get a browser and an ffmpeg: by `playwright install`, else by apt.
+    """Install a browser and ffmpeg, with `playwright install` or else with apt.
 
     Does nothing where both are usable. The exit status is 1 when neither way worked.
     """

@@ -89,6 +89,6 @@ def _shown(value: float | None, unit: str) -> str:
 
 def _told(line: Change) -> str:
     if line.share is None:
-        return "as chance has it" if line.by_chance and line.before != line.after else ""
+        return "within noise" if line.by_chance and line.before != line.after else ""
     told = f"{line.share * 100:+.1f} %"
-    return told + (", as chance has it" if line.by_chance and line.share else "")
+    return told + (", within noise" if line.by_chance and line.share else "")

@@ -32,24 +32,24 @@ def _explain(context: click.Context, _: click.Parameter, asked: bool) -> None:
 @click.argument("records", metavar="[RECORD]...", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
     "--gate", "-g", "given", multiple=True, metavar="GATE",
-    help="A gate, or a file of gates; may be repeated.",
+    help="A gate, or a file of gates; can be repeated.",
 )  # fmt: skip
 @click.option("--preset", type=click.Choice(list(PRESETS)), help="Gates that come along.")
 @click.option(
     "--coverage", type=click.Path(path_type=Path), metavar="FILE",
-    help="What gates on coverage look at: coverage.json or coverage.xml.",
+    help="Coverage report that coverage gates read: coverage.json or coverage.xml.",
 )  # fmt: skip
 @click.option(
     "--format", "form", type=click.Choice(list(gatereport.FORMATS)), default="table",
-    show_default=True, help="How to say it.",
+    show_default=True, help="Output format.",
 )  # fmt: skip
 @click.option(
     "--output", "-o", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
-    help="Write it to a file; the table is printed all the same.",
+    help="Write the result to FILE as well as printing the table.",
 )  # fmt: skip
 @click.option(
     "--metrics", is_flag=True, is_eager=True, expose_value=False, callback=_explain,
-    help="List what gates can ask about, and exit.",
+    help="List the metrics that gates can use, and exit.",
 )  # fmt: skip
 def gate(
     *,
@@ -60,10 +60,10 @@ def gate(
     form: str,
     output: Path | None,
 ) -> None:
-    """Hold the runs in RECORD (files or directories) to gates, all of them as one.
+    """Check gates against the runs in RECORD (files or directories), taken together.
 
-    Without RECORD it is the last run of this directory. The exit status is 0 when every gate
-    passes, 99 when one is broken, 98 when one has no data, and 2 when a gate makes no sense.
+    RECORD defaults to the last run of this directory. The exit status is 0 when every gate passes,
+    99 when one fails, 98 when one has no data, and 2 when a gate is invalid.
     """
     here = Path.cwd()
     try:

@@ -109,7 +109,7 @@ class Verdict:
             few = f"{self.samples} of at least {self.gate.min_samples} samples"
             return "nothing was measured" if not self.samples else few
         shown = format_value(self.value, unit)
-        return f"{shown} of {self.samples} {'sample' if self.samples == 1 else 'samples'}"
+        return f"{shown} ({self.samples} {'sample' if self.samples == 1 else 'samples'})"
 
 
 @dataclass(slots=True)

@@ -51,7 +51,7 @@ class NodeId(click.ParamType):  # type: ignore[type-arg] # click has it since 8.
     type=click.IntRange(1, 1000),
     default=10,
     show_default=True,
-    help="How many rows each list has.",
+    help="Number of rows in each list.",
 )
 @click.option("--retainers", metavar="ID", type=NodeId(), help="Show one object and who keeps it.")
 @click.option(
@@ -59,13 +59,13 @@ class NodeId(click.ParamType):  # type: ignore[type-arg] # click has it since 8.
     "other",
     metavar="OTHER",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Show what FILE has more than OTHER, an earlier snapshot.",
+    help="Show what FILE has in addition to OTHER, an earlier snapshot.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def heap(*, file: Path, top: int, retainers: int | None, other: Path | None, as_json: bool) -> None:
     """Show what fills the heap in FILE, a .heapsnapshot file (or .heapsnapshot.gz).
 
-    Sizes are bytes on the heap; "retained" is what would be freed if all objects of the row went.
+    Sizes are bytes on the heap; "retained" is what would be freed with all objects of the row.
     """
     started = time.perf_counter()
     try:

@@ -39,30 +39,40 @@ class _Duration(click.ParamType):  # type: ignore[type-arg] # click has it since
 
 @click.group()
 def load() -> None:
-    """Put load on an application with real browsers, by Locust."""
+    """Load-test an application with real browsers and Locust."""
 
 
 @load.command(epilog=_EXAMPLES)
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--users", type=click.IntRange(1), default=1, show_default=True, help="How many.")
-@click.option("--spawn-rate", type=float, default=1.0, show_default=True, help="Users a second.")
-@click.option("--time", "seconds", type=_Duration(), help="How long (default: until Ctrl-C).")
-@click.option("--host", help="Where the application is, such as http://127.0.0.1:8000.")
-@click.option("--class", "classes", multiple=True, help="A class of users; may be given again.")
-@click.option("--pool", default="", help="auto, or ws://HOST:PORT of a service.")
-@click.option("--slots", type=click.IntRange(1), help="Iterations at once on own browsers.")
-@click.option("--processes", type=click.IntRange(1), help="Workers of Locust on this machine.")
-@click.option("--gate", "gates", multiple=True, help="A threshold; may be given again.")
-@click.option("--report", help="Write what the run came to as JSON into this file.")
-@click.option("--record", help="Write a run record into this file, for sentinel gate and report.")
-@click.option("--summary", help="Write figures by endpoint into this file, to compare runs by.")
+@click.option(
+    "--users", type=click.IntRange(1), default=1, show_default=True, help="Number of users."
+)
+@click.option(
+    "--spawn-rate", type=float, default=1.0, show_default=True, help="Users started per second."
+)
+@click.option(
+    "--time", "seconds", type=_Duration(), help="Duration of the run (default: until Ctrl-C)."
+)
+@click.option("--host", help="Base URL of the application, such as http://127.0.0.1:8000.")
+@click.option("--class", "classes", multiple=True, help="User class to run; can be repeated.")
+@click.option("--pool", default="", help="auto, or the ws://HOST:PORT of a service.")
+@click.option("--slots", type=click.IntRange(1), help="Concurrent iterations on local browsers.")
+@click.option("--processes", type=click.IntRange(1), help="Number of Locust worker processes.")
+@click.option("--gate", "gates", multiple=True, help="Threshold to check; can be repeated.")
+@click.option("--report", help="Write the results of the run to this file as JSON.")
+@click.option("--record", help="Write a run record to this file, for sentinel gate and report.")
+@click.option("--summary", help="Write statistics by endpoint to this file, for comparing runs.")
 @click.option("--artifacts", default="sentinel-load", show_default=True,
-              help="The directory for what failures leave.")  # fmt: skip
-@click.option("--headed", is_flag=True, help="Browsers have windows.")
-@click.option("--web-ui", is_flag=True, help="Start Locust's web interface, and wait for it.")
-@click.option("--inline", is_flag=True, help="One user in this process: a debugger works.")
-@click.option("--iterations", type=click.IntRange(1), help="With --inline: how many.")
-@click.option("--dry-run", is_flag=True, help="Import the file and show what is in it.")
+              help="Directory for artifacts of failures.")  # fmt: skip
+@click.option("--headed", is_flag=True, help="Show the browser windows.")
+@click.option(
+    "--web-ui", is_flag=True, help="Start Locust's web interface and wait for a start from there."
+)
+@click.option("--inline", is_flag=True, help="Run one user in this process, for debugging.")
+@click.option("--iterations", type=click.IntRange(1), help="With --inline: number of iterations.")
+@click.option(
+    "--dry-run", is_flag=True, help="Import the file and list its users, tasks and gates."
+)
 @click.argument("rest", nargs=-1, type=click.UNPROCESSED)
 def run(
     *,
@@ -80,8 +90,8 @@ def run(
 ) -> None:
     """Run FILE, a locustfile with users of pytest_sentinel.load.BrowserUser.
 
-    The exit status is Locust's; with gates it is 0 when all pass, 99 when one does not, and 98 when
-    there are no data, or figures that cannot be trusted.
+    The exit status is Locust's. With gates it is 0 when all pass, 99 when one fails, and 98 when
+    there is no data or the figures are unreliable.
     """
     if importlib.util.find_spec("locust") is None:
         raise click.ClickException("Locust is not installed: pip install 'pytest-sentinel[load]'")

@@ -41,33 +41,32 @@ class Share(click.ParamType):  # type: ignore[type-arg] # click has it since 8.4
 @click.argument("record", required=False, type=click.Path(path_type=Path))
 @click.option(
     "--html", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
-    help="Where the page goes.  [default: report.html beside the record]",
+    help="Output path.  [default: report.html beside the record]",
 )  # fmt: skip
 @click.option(
     "--junit", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
-    help="Write JUnit XML instead; with --html, too.",
+    help="Write JUnit XML instead of HTML (or besides it, with --html).",
 )  # fmt: skip
 @click.option(
     "--ctrf", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
-    help="Write CTRF JSON instead; with --html, too.",
+    help="Write CTRF JSON instead of HTML (or besides it, with --html).",
 )  # fmt: skip
 @click.option(
     "--compare", "baseline", type=click.Path(exists=True, path_type=Path), metavar="BASELINE",
-    help="Tell instead what is better, the same or worse than in another run: a record, or the"
-    " summary of a load run (JSON).",
+    help="Compare with another run instead: a record, or the summary of a load run (JSON).",
 )  # fmt: skip
 @click.option(
     "--threshold", type=Share(), default="10%", show_default=True,
-    help="With --compare: what moved by less is the same.",
+    help="With --compare: treat smaller changes as the same.",
 )  # fmt: skip
 @click.option(
     "--format", "form", type=click.Choice(list(comparereport.FORMATS)), default="table",
-    show_default=True, help="With --compare: how to say it.",
+    show_default=True, help="With --compare: output format.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="With --compare: the same as --format json.")
 @click.option(
     "--fail-on", type=click.Choice([comparing.WORSE]),
-    help="With --compare: exit with 1 if anything is worse, with 98 if a run cannot be trusted.",
+    help="With --compare: exit with 1 if anything is worse, and with 98 if a run is unreliable.",
 )  # fmt: skip
 def report(
     *,
@@ -81,11 +80,11 @@ def report(
     as_json: bool,
     fail_on: str | None,
 ) -> None:
-    """Tell the run in RECORD (a file or directory) in one HTML file that needs no network.
+    """Render RECORD (a file or directory) as a self-contained HTML report.
 
-    Without RECORD it is the last run of this directory. A run that was killed is told as far as it
-    came. With --compare RECORD may be the summary of a load run, too; what chance explains is
-    never called worse.
+    RECORD defaults to the last run of this directory. Killed runs are reported up to the last
+    finished test. With --compare, RECORD can also be the summary of a load run; a difference within
+    noise is never called worse.
     """
     path = (record or _LATEST).resolve()
     if baseline is not None:
@@ -96,7 +95,7 @@ def report(
         directory = file.parent
         story = tell(read_record(file), directory)
     except (OSError, ValueError) as error:
-        raise click.ClickException(f"there is no record to tell: {error}") from None
+        raise click.ClickException(f"no readable record: {error}") from None
     for target, write in ((junit, as_junit), (ctrf, as_ctrf)):
         if target is not None:
             target.write_text(write(story))

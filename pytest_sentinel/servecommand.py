@@ -76,47 +76,47 @@ Then, in any language that Playwright has:
 # Flag, its name in PoolOptions or ServeSettings, type, default and help.
 _TABLE: Final[tuple[tuple[str, str, click.ParamType[Any], object, str], ...]] = (
     ("--listen", "listen", address(LEASE_PORT), f"127.0.0.1:{LEASE_PORT}",
-     "Where Playwright clients come for a lease. Beyond loopback it needs --token-file."),
+     "Address that Playwright clients connect to. Other than loopback needs --token-file."),
     ("--control", "control", address(CONTROL_PORT), f"127.0.0.1:{CONTROL_PORT}",
-     "Where health, metrics and commands are."),
+     "Address of health, metrics and commands."),
     ("--browser", "engines", click.Choice(ENGINES), _DEFAULTS.engines,
-     "A browser to serve; may be given more than once."),
-    ("--min", "minimum", COUNT, _DEFAULTS.minimum, "Browsers of each kind that are kept warm."),
+     "Browser to serve; can be repeated."),
+    ("--min", "minimum", COUNT, _DEFAULTS.minimum, "Browsers of each engine to keep warm."),
     ("--max", "maximum", COUNT, _DEFAULTS.maximum,
-     "Browsers of all kinds together; one that is being replaced may run beside them."),
+     "Most browsers, of all engines; one being replaced may run as well."),
     ("--contexts-per-browser", "contexts_per_browser", COUNT, _DEFAULTS.contexts_per_browser,
-     "Leases that one browser serves at once."),
+     "Concurrent leases per browser."),
     ("--max-waiting", "max_waiting", COUNT, _DEFAULTS.max_waiting,
      "Clients that may wait; the next one is refused at once."),
     ("--acquire-timeout", "acquire_timeout", DURATION, _DEFAULTS.acquire_timeout,
-     "How long a client waits that does not say how long."),
+     "How long a client waits unless it asks for another time."),
     ("--max-lease", "max_lease", DURATION_OR_OFF, _DEFAULTS.max_lease,
-     "How long one lease may last."),
+     "Longest duration of a lease."),
     ("--per-owner", "per_owner", COUNT_OR_OFF, _DEFAULTS.per_owner,
-     "Leases that one owner may hold at once."),
+     "Concurrent leases per owner."),
     ("--memory-budget", "memory_budget", BUDGET, _DEFAULTS.memory_budget,
-     "Memory (PSS) of all browsers together; auto is what the container or machine has left."),
+     "Memory (PSS) of all browsers; auto is what the container or machine has left."),
     ("--recycle-after", "recycle_after", COUNT_OR_OFF, _DEFAULTS.recycle_after,
-     "Leases after which a browser is renewed."),
+     "Replace a browser after this many leases."),
     ("--max-browser-age", "max_browser_age", DURATION_OR_OFF, _DEFAULTS.max_browser_age,
-     "Age after which a browser is renewed."),
+     "Replace a browser when it is older than this."),
     ("--max-browser-memory", "max_browser_memory", SIZE_OR_OFF, _DEFAULTS.max_browser_memory,
-     "Memory (PSS) of one browser at which it is renewed."),
+     "Replace a browser that uses more memory (PSS) than this."),
     ("--probe-interval", "probe_interval", DURATION, _DEFAULTS.probe_interval,
-     "How often each browser has to open a page and close it."),
+     "How often to open and close a page in each browser."),
     ("--probe-timeout", "probe_timeout", DURATION, _DEFAULTS.probe_timeout,
-     "A browser that takes longer for that counts as hung."),
+     "Treat a browser as hung when that takes longer."),
     ("--launch-timeout", "launch_timeout", DURATION, _DEFAULTS.launch_timeout,
      "How long a browser may take to start."),
     ("--close-timeout", "close_timeout", DURATION, _DEFAULTS.close_timeout,
-     "How long a browser may take to end before it is killed."),
+     "How long a browser may take to close before it is killed."),
     ("--drain-timeout", "drain_timeout", DURATION, 60.0,
-     "How long leases may go on after SIGTERM."),
-    ("--channel", "channel", click.STRING, None, "Another browser, such as chrome or msedge."),
+     "How long leases may continue after SIGTERM."),
+    ("--channel", "channel", click.STRING, None, "Browser channel, such as chrome or msedge."),
     ("--launch-arg", "launch_args", click.STRING, (),
-     "An argument for the browser's command line; may be given more than once."),
+     "Command-line argument for the browser; can be repeated."),
     ("--upstream", "upstream", click.STRING, (),
-     "A Playwright server (ws://...) to take browsers from, instead of launching them."),
+     "Use browsers of this Playwright server (ws://...) instead of launching them."),
 )  # fmt: skip
 
 
@@ -150,20 +150,20 @@ def _from_table(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.command(epilog=_EXAMPLES)
 @_from_table
-@click.option("--headed", is_flag=True, help="Give the browsers windows.")
+@click.option("--headed", is_flag=True, help="Show the browser windows.")
 @click.option(
     "--token-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     envvar="SENTINEL_TOKEN_FILE",
     show_envvar=True,
-    help="A file with the word that clients must show.",
+    help="File with the token that clients must send.",
 )
 @click.option(
     "--log",
     type=click.Choice(["text", "json"]),
     default="text",
     show_default=True,
-    help="How events are written to standard output, one in a line.",
+    help="Format of the event log on standard output, one event per line.",
 )
 def serve(
     *,
@@ -177,9 +177,9 @@ def serve(
 ) -> None:
     """Lease browsers to any Playwright client: one connection is one lease.
 
-    SIGTERM (or Ctrl-C) grants no new lease, waits for those that are held and stops; a second one
-    stops now. The exit status is 0 when every lease had ended by itself, 1 when some were cut off
-    or the service could not start, 2 for a bad option.
+    On SIGTERM (or Ctrl-C) the service grants no new leases, waits for current leases to end and
+    stops; a second signal stops it at once. The exit status is 0 when every lease ended by itself,
+    1 when some were cut off or the service could not start, and 2 for a bad option.
     """
     try:
         token = None

@@ -137,37 +137,37 @@ class Option:
 OPTIONS: tuple[Option, ...] = (
     Option(
         "crash_retries", _count(0), "1", "N",
-        "run a test again, up to N times, if the browser died under it (for no other failure)",
+        "re-run a test up to N times when its browser died (never for another failure)",
         "1",
     ),
     Option(
         "recycle_after", _or_off(_count(1)), "500", "TESTS",
-        "renew a browser after it has served about TESTS tests, or off",
+        "replace a browser after about TESTS tests, or off",
         "200",
     ),
     Option(
         "max_browser_age", _or_off(_duration), "1 h", "DURATION",
-        "renew a browser when it is older than this, or off",
+        "replace a browser when it is older than this, or off",
         "'30 m'",
     ),
     Option(
         "max_browser_memory", _or_off(_size), "1 GB", "SIZE",
-        "renew a browser whose process tree reached SIZE of memory (PSS), or off",
+        "replace a browser whose process tree reached SIZE of memory (PSS), or off",
         "'500 MB'",
     ),
     Option(
         "probe_timeout", _duration, "10 s", "DURATION",
-        "a browser that does not answer for this long counts as hung and is replaced",
+        "replace a browser that has not answered for this long",
         "'10 s'",
     ),
     Option(
         "launch_timeout", _duration, "30 s", "DURATION",
-        "how long a browser may take to start, unless the launch arguments say it",
+        "how long a browser may take to start, unless the launch arguments set a timeout",
         "'30 s'",
     ),
     Option(
         "close_timeout", _duration, "30 s", "DURATION",
-        "how long closing a context or a browser may take before its processes are ended",
+        "how long a context or browser may take to close before its processes are killed",
         "'30 s'",
     ),
     Option(
@@ -177,80 +177,81 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "workers_by_memory", parse_bool, "off", "on|off",
-        "let -n auto start no more workers than fit into the free memory, at the memory that"
-        " --sentinel-worker-memory allows each",
+        "limit -n auto to the number of workers that fit into free memory, at"
+        " --sentinel-worker-memory each",
         "on",
         is_switch=True,
     ),
     Option(
         "record", _or_off(_path), ".sentinel", "DIR",
-        "where the run record is kept (DIR/runs/...), or off",
+        "directory of the run records (DIR/runs/...), or off",
         ".sentinel",
     ),
     Option(
         "leaks", _choice("error", "warn", "off"), "warn", "error|warn|off",
-        "what a test left open: fail the test, name it in the closing section, or do not look",
+        "when a test leaves something open: fail it, list what was left in the closing section, or"
+        " do not check",
         "error",
     ),
     Option(
         "leak_baseline", _or_off(_path), "off", "FILE",
-        "page leaks that are known: reported, but only new ones fail a test",
+        "file of known page leaks; they are reported, and only new leaks fail a test",
         "leaks.json",
     ),
     Option(
         "leak_baseline_update", parse_bool, "off", "on|off",
-        "add every page leak that is found to the file of --sentinel-leak-baseline",
+        "add every page leak found to the file of --sentinel-leak-baseline",
         "on",
         is_switch=True,
     ),
     Option(
         "pool", _or_off(parse_services), "off", "WS_URL",
-        "take browsers from services that run elsewhere (`sentinel serve`), or off; of several,"
-        " parted by commas, the least pressed",
+        "use the browsers of one or more services (`sentinel serve`), or off; comma-separated;"
+        " the least busy one is used",
         "ws://127.0.0.1:9323",
     ),
     Option(
         "pool_fallback", parse_bool, "off", "on|off",
-        "launch browsers here when no service of --sentinel-pool gives one",
+        "launch a local browser when no service of --sentinel-pool provides one",
         "on",
         is_switch=True,
     ),
     Option(
         "pool_token_file", _or_off(_path), "off", "FILE",
-        "the file with the word that the services of --sentinel-pool want to see",
+        "file with the token for the services of --sentinel-pool",
         "token",
     ),
     Option(
         "suite", _text, "auto", "NAME",
-        "what this suite is called in metrics; auto is the name of its root directory",
+        "name of this suite in metrics; auto uses the name of its root directory",
         "checkout",
     ),
     Option(
         "branch_class", _choice("auto", "main", "release", "pr", "local"), "auto",
         "main|release|pr|local",
-        "which kind of branch this run is of, for metrics; auto asks the environment of the CI",
+        "kind of branch, for metrics; auto reads the CI's environment variables",
         "main",
     ),
     Option(
         "page_metrics", _choice("on", "off", "heap"), "off", "on|off|heap",
-        "note web vitals, console errors and failed requests of each test's pages; heap: also"
-        " their heap and nodes at the end, which takes a garbage collection a test",
+        "record web vitals, console errors and failed requests of each test's pages; heap: also"
+        " heap size and DOM nodes at the end, at the cost of a garbage collection per test",
         "on",
     ),
     Option(
         "gates", _or_off(_path), "off", "GATES",
-        "hold the run to these: a file of gates, a preset, or gates parted by semicolons; a run"
-        " that went well ends with 99 when one is broken, 98 when one has no data",
+        "gates to check at the end of the run: a file, a preset, or gates separated by semicolons;"
+        " a passing run exits with 99 when a gate fails, and 98 when one has no data",
         "'leaks: count == 0'",
     ),
     Option(
         "coverage_file", _or_off(_path), "off", "FILE",
-        "what gates on coverage look at: coverage.json or coverage.xml",
+        "coverage report that coverage gates read: coverage.json or coverage.xml",
         "coverage.json",
     ),
     Option(
         "metrics", _or_off(_listening), "off", "HOST:PORT",
-        "serve live metrics for Prometheus there while the run lasts, or off",
+        "serve live metrics for Prometheus at this address during the run, or off",
         f"127.0.0.1:{METRICS_PORT}",
     ),
     Option(
@@ -260,17 +261,17 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "push", _or_off(_http_url), "off", "URL",
-        "push what the run came to, at its end, to this Pushgateway, or off",
+        "push the run's results to this Pushgateway at its end, or off",
         "http://127.0.0.1:9091",
     ),
     Option(
         "textfile", _or_off(_path), "off", "PATH",
-        "write the same to this .prom file or directory, for node_exporter, or off",
+        "write the run's results to this .prom file or directory for node_exporter, or off",
         "/var/lib/node_exporter",
     ),
     Option(
         "top", _count(0), "3", "N",
-        "how many of the slowest and hungriest tests the closing section names",
+        "number of slowest and most memory-hungry tests listed in the closing section",
         "3",
     ),
 )  # fmt: skip

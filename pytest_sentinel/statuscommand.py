@@ -54,14 +54,14 @@ def _to_service(command: Callable[..., None]) -> Callable[..., None]:
         default=5.0,
         show_default=True,
         metavar="SECONDS",
-        help="How long an answer may take.",
+        help="Timeout for the answer.",
     )(command)
     command = click.option(
         "--token-file",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
         envvar="SENTINEL_TOKEN_FILE",
         show_envvar=True,
-        help="The file that the service was given.",
+        help="File with the service's token.",
     )(command)
     return click.option(
         "--control",
@@ -94,7 +94,7 @@ def _command(control: Address, path: str, **how: Any) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads(_told(*ask(control, path, method="POST", **how)))
     except ValueError:
-        raise click.ClickException(f"what answers at {control} is no sentinel service") from None
+        raise click.ClickException(f"the server at {control} is not a sentinel service") from None
     except SentinelError as error:
         raise click.ClickException(str(error)) from error
     return found
@@ -102,14 +102,14 @@ def _command(control: Address, path: str, **how: Any) -> dict[str, Any]:
 
 @click.command(epilog="Example: sentinel status --watch")
 @_to_service
-@click.option("--watch", is_flag=True, help="Show it anew every second, until Ctrl-C.")
-@click.option("--json", "as_json", is_flag=True, help="Print the whole answer as JSON.")
+@click.option("--watch", is_flag=True, help="Refresh every second until Ctrl-C.")
+@click.option("--json", "as_json", is_flag=True, help="Print the full answer as JSON.")
 def status(
     *, control: Address, token_file: Path | None, timeout: float, watch: bool, as_json: bool
 ) -> None:
     """Show the browsers, leases and queue of a running service.
 
-    The exit status is 1 when the service cannot be reached, or does not know the token.
+    The exit status is 1 when the service cannot be reached or rejects the token.
     """
 
     def read() -> str:
@@ -122,7 +122,7 @@ def status(
         try:
             return picture(json.loads(read()))
         except (ValueError, KeyError) as error:
-            problem = f"what answers at {control} is no sentinel service of this version"
+            problem = f"the server at {control} is not a sentinel service of this version"
             raise click.ClickException(problem) from error
 
     if as_json:
@@ -154,15 +154,15 @@ def _keep_showing(console: Console, table: Callable[[], RenderableType]) -> None
 
 @click.command(epilog="Example: sentinel health || sentinel status")
 @_to_service
-@click.option("--json", "as_json", is_flag=True, help="Print the whole answer as JSON.")
-@click.option("--ready", is_flag=True, help="Ask whether a lease would be granted now instead.")
+@click.option("--json", "as_json", is_flag=True, help="Print the full answer as JSON.")
+@click.option("--ready", is_flag=True, help="Check instead whether a lease would be granted now.")
 def health(
     *, control: Address, token_file: Path | None, timeout: float, as_json: bool, ready: bool
 ) -> None:
-    """Tell whether a running service is healthy, by the exit status.
+    """Check the health of a running service.
 
-    It is 0 for ok and degraded (it serves, but see what it says), 1 for failing and for a service
-    that does not answer.
+    The exit status is 0 for ok and degraded (it serves; the output names the problem), and 1 for
+    failing and for a service that does not answer.
     """
     path = "/ready" if ready else "/health"
     try:
@@ -184,9 +184,9 @@ def health(
 @click.command(epilog="Example: sentinel restart && sentinel status --watch")
 @_to_service
 def restart(*, control: Address, token_file: Path | None, timeout: float) -> None:
-    """Renew every browser of a running service, one after the other, without losing a lease."""
+    """Replace every browser of a running service, one at a time, without losing a lease."""
     facts = _command(control, "/restart", token=_token(token_file), timeout=timeout)
-    click.echo(f"browsers are being renewed; this is generation {facts['generation']}")
+    click.echo(f"browsers are being replaced; this is generation {facts['generation']}")
 
 
 @click.command(epilog="Example: sentinel drain --wait 60")
@@ -195,13 +195,13 @@ def restart(*, control: Address, token_file: Path | None, timeout: float) -> Non
     "--wait",
     type=click.FloatRange(0),
     metavar="SECONDS",
-    help="Return when the service has stopped, or fail after SECONDS.",
+    help="Wait for the service to stop; fail after SECONDS.",
 )
 def drain(*, control: Address, token_file: Path | None, timeout: float, wait: float | None) -> None:
-    """Have a running service grant no new lease, wait for those that are held, and stop."""
+    """Stop a running service: no new leases, wait for current ones, then exit."""
     _command(control, "/drain", token=_token(token_file), timeout=timeout)
     if wait is None:
-        click.echo("it drains, and will stop")
+        click.echo("draining; the service stops when all leases have ended")
         return
     pause = threading.Event()
     left = wait
@@ -209,18 +209,18 @@ def drain(*, control: Address, token_file: Path | None, timeout: float, wait: fl
         try:
             ask(control, "/ready", timeout=timeout)
         except SentinelError:
-            click.echo("it has stopped")
+            click.echo("the service has stopped")
             return
         pause.wait(min(0.2, left))
         left -= 0.2
-    raise click.ClickException(f"it has not stopped within {format_duration(wait)}")
+    raise click.ClickException(f"the service has not stopped within {format_duration(wait)}")
 
 
 @click.command(epilog="Example: sentinel resize 8")
 @_to_service
 @click.argument("maximum", type=click.IntRange(1))
 def resize(*, control: Address, token_file: Path | None, timeout: float, maximum: int) -> None:
-    """Change how many browsers a running service may have at once.
+    """Change the maximum number of browsers of a running service.
 
     A smaller MAXIMUM takes effect as leases end: none is cut off.
     """

@@ -359,7 +359,7 @@ ALERTS: tuple[Alert, ...] = (
     Alert(
         "SentinelWatchdog",
         "vector(1)",
-        "none", "itself", "Always fires: who does not hear it, hears nothing.",
+        "none", "itself", "Always fires: if this stops firing, alerting is broken.",
         "Alerts find their way from Prometheus to whoever is on call.",
         "None. Its absence means that no alert arrives.",
         (_PROM, ("Does Alertmanager have it?", "amtool alert query alertname=SentinelWatchdog"), ("Are rules loaded?", "curl -s http://127.0.0.1:9090/api/v1/rules")),

@@ -56,7 +56,7 @@ def test_errors_among_1359_tests(tmp_path: Path, errors: int, status: int) -> No
     found, said = gate("-g", "error_rate: rate < 0.1%", str(path))
 
     assert found == status
-    assert "of 1359 samples" in said
+    assert "(1359 samples)" in said
 
 
 def test_nothing_measured_is_98(tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_the_last_run_is_meant_without_a_name(
     (tmp_path / "gates.txt").write_text("# ours\ntests: max < 1s\nleaks: count == 0\n")
 
     assert gate("-g", "gates.txt") == (
-        0, "pass  tests: max < 1s    100 ms of 1 sample\npass  leaks: count == 0  0 of 1 sample\n",
+        0, "pass  tests: max < 1s    100 ms (1 sample)\npass  leaks: count == 0  0 (1 sample)\n",
     )  # fmt: skip
     for named in (".sentinel", ".sentinel/runs", ".sentinel/runs/latest"):
         assert gate("-g", "gates.txt", named)[0] == 0
@@ -156,7 +156,7 @@ def test_it_can_be_told_to_machines(tmp_path: Path) -> None:
     assert gate(*wanted, "--format", "markdown")[1].startswith("| | gate | found |\n")
     junit = tmp_path / "gates.xml"
     found, said = gate(*wanted, "--format", "junit", "-o", str(junit))
-    assert (found, said) == (99, "FAIL  tests: max < 2s  3.0 s of 1 sample\n")
+    assert (found, said) == (99, "FAIL  tests: max < 2s  3.0 s (1 sample)\n")
     assert ET.parse(junit).getroot().attrib["failures"] == "1"
 
 

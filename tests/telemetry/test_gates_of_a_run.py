@@ -50,7 +50,7 @@ def test_failing_tests_are_the_greater_news(pytester: pytest.Pytester) -> None:
     result = scratch.run("--sentinel-gates=error_rate: rate < 1%")
 
     assert result.ret == 1
-    result.stdout.fnmatch_lines(["gate       FAIL * error_rate: rate < 1%: 100 % of 1 sample"])
+    result.stdout.fnmatch_lines(["gate       FAIL * error_rate: rate < 1%: 100 % (1 sample)"])
 
 
 @pytest.mark.parametrize(

@@ -197,4 +197,4 @@ def test_without_a_record_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyP
     found, said = report()
 
     assert found == 1
-    assert "there is no record to tell" in said
+    assert "no readable record" in said

@@ -278,9 +278,9 @@ def test_what_is_worse_comes_first() -> None:
         "            before  after\n"
         "worse  a     1.0 s  2.0 s  +100.0 %\n"
         "new    f         -   50 %\n"
-        "same   b|c       1   1.05  +5.0 %, as chance has it\n"
+        "same   b|c       1   1.05  +5.0 %, within noise\n"
         "same   d     1 KiB  1 KiB  +0.0 %\n"
-        "same   e       0 %   50 %  as chance has it\n"
+        "same   e       0 %   50 %  within noise\n"
         "Doubt: slow\n"
         "worse: 1 worse, 1 new, 3 same\n"
     )

@@ -32,9 +32,9 @@ def verdicts() -> list[Verdict]:
 def test_each_gate_has_a_row() -> None:
     """Its state, its name, and the numbers."""
     assert as_rows(verdicts())[:4] == [
-        ("FAIL", "leaks: count == 0", "2 of 1 sample"),
-        ("FAIL (warns)", "crashes: count == 0", "1 of 1 sample"),
-        ("pass", "a | b", "500 ms of 1 sample"),
+        ("FAIL", "leaks: count == 0", "2 (1 sample)"),
+        ("FAIL (warns)", "crashes: count == 0", "1 (1 sample)"),
+        ("pass", "a | b", "500 ms (1 sample)"),
         ("no data", "uptime: rate > 99%", "nothing was measured"),
     ]
 
@@ -57,7 +57,7 @@ def test_json_tells_everything() -> None:
     assert told["gates"][2] == {
         "name": "a | b", "gate": "tests: max < 1s", "state": "pass", "value": 0.5, "limit": 1.0,
         "operator": "<", "samples": 1, "severity": "error", "on_no_data": "report",
-        "reason": "500 ms of 1 sample",
+        "reason": "500 ms (1 sample)",
     }  # fmt: skip
 
 
@@ -82,8 +82,8 @@ def test_markdown_is_a_table() -> None:
     """A row for each gate; a bar in a name does not end its cell."""
     lines = as_markdown(verdicts()).splitlines()
 
-    assert lines[2] == "| **FAIL** | `leaks: count == 0` | 2 of 1 sample |"
-    assert lines[4] == "| **pass** | `a \\| b` | 500 ms of 1 sample |"
+    assert lines[2] == "| **FAIL** | `leaks: count == 0` | 2 (1 sample) |"
+    assert lines[4] == "| **pass** | `a \\| b` | 500 ms (1 sample) |"
 
 
 def test_every_format_has_a_name() -> None:

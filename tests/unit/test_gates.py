@@ -300,11 +300,11 @@ def test_a_breach_is_told_from_a_pass() -> None:
 @pytest.mark.parametrize(
     ("gate", "value", "reason"),
     [
-        ("tests: max < 1s", 0.25, "250 ms of 1 sample"),
-        ("worker_memory: max < 1GB", 300.0 * MIB, "300 MiB of 1 sample"),
-        ("error_rate: rate < 1%", 1.0, "100 % of 1 sample"),
-        ("cls: max < 1", 0.125, "0.125 of 1 sample"),
-        ("tests: count < 3", 0.25, "1 of 1 sample"),
+        ("tests: max < 1s", 0.25, "250 ms (1 sample)"),
+        ("worker_memory: max < 1GB", 300.0 * MIB, "300 MiB (1 sample)"),
+        ("error_rate: rate < 1%", 1.0, "100 % (1 sample)"),
+        ("cls: max < 1", 0.125, "0.125 (1 sample)"),
+        ("tests: count < 3", 0.25, "1 (1 sample)"),
     ],
 )
 def test_a_verdict_says_why(gate: str, value: float, reason: str) -> None:
@@ -313,7 +313,7 @@ def test_a_verdict_says_why(gate: str, value: float, reason: str) -> None:
 
     assert evaluate([parse(gate)], taken(metric, value))[0].reason == reason
     two = evaluate([parse(gate)], taken(metric, value, value))[0]
-    assert two.reason.endswith("of 2 samples")
+    assert two.reason.endswith("(2 samples)")
 
 
 def test_a_quantile_of_one_value_is_that_value() -> None:

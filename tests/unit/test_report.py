@@ -212,7 +212,7 @@ def test_gates_that_do_not_pass_come_first() -> None:
     rows = list(closing_section(digest(), worker_limit=1, top=0, record="", verdicts=found))
 
     assert rows[:3] == [
-        Row("gate       FAIL      leaks: count == 0: 1 of 1 sample", "bad"),
+        Row("gate       FAIL      leaks: count == 0: 1 (1 sample)", "bad"),
         Row("gate       no data   uptime: rate > 99%: nothing was measured", "bad"),
         Row("gates      1 of 3 pass", "good"),
     ]

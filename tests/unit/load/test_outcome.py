@@ -121,7 +121,7 @@ def test_tables_say_what_a_person_wants_to_know() -> None:
     assert "home" in text
     assert "Slots in use: 25%" in text
     assert "Invalid: a worker missed its heartbeats (1 times)" in text
-    assert "Gate fail: load_iterations: p(95) < 1s: 1.8 s of 9 samples" in text
+    assert "Gate fail: load_iterations: p(95) < 1s: 1.8 s (9 samples)" in text
 
 
 def test_a_run_without_browsers_shows_no_table_of_them() -> None:
