@@ -45,6 +45,7 @@ PURE := addresses.py \
   telemetry/catalogue.py \
   telemetry/digest.py \
   telemetry/measures.py \
+  telemetry/outcomes.py \
   telemetry/record.py \
   telemetry/relay.py \
   telemetry/samples.py \

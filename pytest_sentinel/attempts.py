@@ -73,21 +73,6 @@ class Test:
     is_ours: bool = False
 
 
-def is_ours(item: pytest.Item) -> bool:
-    """Tell whether we run this test's protocol.
-
-    pytest-rerunfailures does for the tests that it repeats, and pytest itself when it shows set-up.
-    """
-    option = item.config.option
-    if getattr(option, "setupshow", False) or getattr(option, "setuponly", False):
-        return False
-    if not item.config.pluginmanager.hasplugin("rerunfailures"):
-        return True
-    import pytest_rerunfailures
-
-    return not pytest_rerunfailures.get_reruns_count(item)
-
-
 def run_phases(test: Test, nextitem: pytest.Item | None) -> bool:
     """Set up, call and tear down ``test``; return whether it must be run again.
 

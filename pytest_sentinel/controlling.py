@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
 import sys
 import time
 from collections.abc import Generator
@@ -26,8 +27,10 @@ from pytest_sentinel.telemetry.scrub import scrub
 
 if TYPE_CHECKING:
     from pytest_sentinel.probing import Probing
+    from pytest_sentinel.telemetry.outcomes import Ended
 
-_WORSE = ["passed", "xpassed", "xfailed", "skipped", CRASHED, "failed", "error"]
+# Its connection is closed already; what is left of its end takes milliseconds.
+_EXIT_TIMEOUT = 1.0
 
 
 class Controlling:
@@ -37,13 +40,13 @@ class Controlling:
         self, config: pytest.Config, settings: Settings, run_id: str, browser: str
     ) -> None:
         from pytest_sentinel.telemetry.digest import Digest
+        from pytest_sentinel.telemetry.outcomes import Folding
 
         self._config = config
         self._settings = settings
         self._browser = browser
         self._digest = Digest(keep=max(10, settings.top))
-        self._phases: dict[tuple[str, str], dict[str, float]] = {}
-        self._outcomes: dict[tuple[str, str], str] = {}
+        self._folding = Folding()
         self._sampler_seconds = 0.0
         self._workers_planned = 0
         self._run_id = run_id
@@ -141,57 +144,64 @@ class Controlling:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Fold one report in; when it is the last of its attempt, append the attempt."""
         worker = getattr(report, "worker_id", None) or _worker_of(report)
-        key = (report.nodeid, worker)
-        if report.when not in ("setup", "call", "teardown"):
+        if _is_of_dead_worker(report):
             self._worker_crashed(report, worker)
             return
-        phases = self._phases.setdefault(key, {})
-        phases[report.when] = phases.get(report.when, 0.0) + report.duration
-        before = self._outcomes.get(key, "passed")
-        self._outcomes[key] = max(before, _outcome(report), key=_WORSE.index)
-        packed = getattr(report, REPORT_ATTRIBUTE, None)
-        if packed is not None:
-            self._append_attempt(key, packed)
+        for ended in self._folding.take(report, worker, getattr(report, REPORT_ATTRIBUTE, None)):
+            self._append_attempt(ended)
 
-    def _append_attempt(self, key: tuple[str, str], packed: dict[str, Any]) -> None:
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        """Append what other plugins reported of a test without running it as pytest does."""
+        # With --dist each the same test may still run in another worker.
+        if self._config.getoption("dist", "no") != "each":
+            for ended in self._folding.finish(nodeid):
+                self._append_attempt(ended)
+
+    def _append_attempt(self, ended: Ended) -> None:
+        from pytest_sentinel.telemetry.record import Attempt
         from pytest_sentinel.telemetry.relay import unpack_attempt, unpack_events
 
-        nodeid, worker = key
-        outcome = self._outcomes.pop(key)
         self._write_probes()
-        failure = None
-        if outcome in ("failed", "error", CRASHED):
-            lost = packed["crash"] is not None or packed["launch_failed"]
-            failure = "infrastructure" if lost else packed["fault"]
-        for event in unpack_events(packed["events"], worker):
-            self._write(event)
-        self._write(
-            unpack_attempt(
-                packed,
-                nodeid=nodeid,
-                outcome=outcome,
-                failure=failure,
-                worker=worker,
-                phases=self._phases.pop(key),
+        packed, is_bad = ended.facts, ended.outcome in ("failed", "error", CRASHED)
+        told: dict[str, Any] = {
+            "nodeid": ended.nodeid,
+            "outcome": ended.outcome,
+            "worker": ended.worker,
+            "phases": ended.phases,
+        }
+        if packed is None:
+            self._write(
+                Attempt(
+                    **told,
+                    attempt=ended.before + 1,
+                    finished=time.time(),
+                    failure="product" if is_bad else None,
+                )
             )
-        )
+            return
+        lost = packed["crash"] is not None or packed["launch_failed"]
+        fault = "infrastructure" if lost else packed["fault"]
+        for event in unpack_events(packed["events"], ended.worker):
+            self._write(event)
+        packed = {**packed, "attempt": packed["attempt"] + ended.before}
+        self._write(unpack_attempt(packed, **told, failure=fault if is_bad else None))
 
     def _write_probes(self) -> None:
         for sample in self._probing.take() if self._probing is not None else ():
             self._write(sample)
 
     def _worker_crashed(self, report: pytest.TestReport, worker: str) -> None:
+        from pytest_sentinel.telemetry.outcomes import fault_of_exit
         from pytest_sentinel.telemetry.record import Attempt
 
-        self._phases.pop((report.nodeid, worker), None)
-        self._outcomes.pop((report.nodeid, worker), None)
+        self._folding.drop(report.nodeid, worker)
         self._write(
             Attempt(
                 nodeid=report.nodeid,
                 outcome="worker-crashed",
                 worker=worker,
                 finished=time.time(),
-                failure="infrastructure",
+                failure=fault_of_exit(_exit_code_of(report)),
             )
         )
 
@@ -315,13 +325,23 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, int | float | None) else scrub(str(value))
 
 
-def _outcome(report: pytest.TestReport) -> str:
-    if hasattr(report, "wasxfail"):
-        return "xfailed" if report.skipped else "xpassed"
-    if report.failed and report.when != "call":
-        return "error"
-    outcome: str = report.outcome
-    return "failed" if outcome == "rerun" else outcome
+def _is_of_dead_worker(report: pytest.TestReport) -> bool:
+    """Tell whether xdist made the report itself; those of workers say which one sent them."""
+    made_here = hasattr(report, "node") and not hasattr(report, "worker_id")
+    return made_here and report.when not in ("setup", "call", "teardown")
+
+
+def _exit_code_of(report: pytest.TestReport) -> int | None:
+    """Return how the process of a dead worker ended; None if that cannot be seen from here."""
+    gateway: Any = report.node.gateway
+    process = getattr(getattr(gateway, "_io", None), "popen", None)
+    if process is None or not getattr(gateway.spec, "popen", False):
+        return None
+    try:
+        code: int = process.wait(timeout=_EXIT_TIMEOUT)
+    except subprocess.TimeoutExpired:
+        return None
+    return code
 
 
 def _worker_of(report: pytest.TestReport) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 import pytest
 
-from pytest_sentinel import attempts
+from pytest_sentinel import attempts, protocols
 from pytest_sentinel.attempts import CRASHED, REPORT_ATTRIBUTE, Test
 from pytest_sentinel.errors import SentinelFailure
 from pytest_sentinel.settings import Settings
@@ -185,9 +185,10 @@ class Running:
         self, item: pytest.Item, nextitem: pytest.Item | None
     ) -> object | None:
         """Run the test, and again while its browser died under it and retries are left."""
-        if not attempts.is_ours(item):
+        if not self._runs(item):
             return None
-        item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+        if protocols.run_by_another(item, nextitem, self):
+            return True
         test: Test | None = None
         number = 0
         while test is None or test.retry:
@@ -197,11 +198,18 @@ class Running:
             test = self._test = Test(
                 item, number, may_retry=may_retry, earlier=earlier, is_ours=True
             )
+            # Whoever keeps a result for each attempt needs to see where one begins and ends.
+            item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
             if attempts.run_phases(test, nextitem):
                 assert self._pool is not None
                 self._wide.rebuild(self._pool.dead_slots())
-        item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+            item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
         return True
+
+    def _runs(self, item: pytest.Item) -> bool:
+        """Tell whether there is a reason to run the test here and not leave it to pytest."""
+        may_repeat = self.settings.crash_retries > 0 and protocols.may_use_browser(item)
+        return may_repeat and not protocols.is_shown(self._config)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:

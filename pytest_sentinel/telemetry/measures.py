@@ -17,6 +17,8 @@ from pytest_sentinel.telemetry.catalogue import (
     BY_NAME,
     CATALOGUE,
     FAILURES,
+    OTHER,
+    OUTCOMES,
     TRANSPORTS,
     Labels,
     Series,
@@ -256,7 +258,10 @@ class Measures:
         if line.exit_status == 0:
             self.put("run_last_success_timestamp_seconds", line.finished, *labels)
         self.put("run_duration_seconds", line.finished - self._run.started, *labels)
-        outcomes = Counter(attempt.outcome for attempt in self._final.values())
+        outcomes = Counter(
+            attempt.outcome if attempt.outcome in OUTCOMES else OTHER
+            for attempt in self._final.values()
+        )
         for outcome in ("passed", "failed", "error", "skipped", *outcomes):
             self.put("run_tests", outcomes[outcome], *labels, outcome)
         bad = [a.failure for a in self._final.values() if a.outcome in _BAD]

@@ -128,7 +128,7 @@ class Attempt(msgspec.Struct, frozen=True, omit_defaults=True, tag="attempt", ta
 
     Attributes:
         outcome: passed, failed, error, skipped, xfailed, xpassed, crashed (the browser died under
-            it and it was run again) or worker-crashed.
+            it and it was run again), worker-crashed, or whatever another plugin reported.
         failure: whose fault a bad outcome is: ``product``, ``infrastructure`` or ``harness``.
         attempt: 1 for the first.
         phases: seconds of setup, call and teardown.

@@ -1,0 +1,67 @@
+"""Who runs a test: another plugin if one wants to, pytest, or this plugin where it has a reason.
+
+The reasons are that a browser may die under the test, or that its leaks fail it. Whatever pytest
+calls before its own runner comes first; hooks that only listen answer None and change nothing.
+The parts of pytest's fixtures that have no public name are looked at, and never changed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from pluggy import HookImpl
+
+# Fixtures of these ask for ``request`` for reasons of their own.
+_PLUGINS = ("_pytest", "pytest_", "xdist")
+
+
+def is_shown(config: pytest.Config) -> bool:
+    """Tell whether pytest itself shows set-up: only its own runner can."""
+    option = config.option
+    return bool(getattr(option, "setupshow", False) or getattr(option, "setuponly", False))
+
+
+def may_use_browser(item: pytest.Item) -> bool:
+    """Tell whether a test needs the fixture ``browser``, or can ask for it while it runs."""
+    if "browser" in getattr(item, "fixturenames", ()):
+        return True
+    info: Any = getattr(item, "_fixtureinfo", None)
+    if info is None:
+        return False
+    return "request" in info.argnames or any(
+        "request" in fixturedef.argnames
+        and not str(getattr(fixturedef.func, "__module__", "")).startswith(_PLUGINS)
+        for found in info.name2fixturedefs.values()
+        for fixturedef in found
+    )
+
+
+def run_by_another(item: pytest.Item, nextitem: pytest.Item | None, ours: object) -> bool:
+    """Call the implementations that pytest would call after ours; tell whether one ran the test.
+
+    Plugins are called in the reverse order of their registration, and ``trylast`` comes after
+    pytest's own runner. So there is no place for an implementation that gives way to all others
+    but the runner: ours, wherever it stands, asks them first.
+    """
+    given = {"item": item, "nextitem": nextitem}
+    for implementation in _after(item, ours):
+        answer = implementation.function(*[given[name] for name in implementation.argnames])
+        if answer is not None:
+            return True
+    return False
+
+
+def _after(item: pytest.Item, ours: object) -> list[HookImpl]:
+    runner = item.config.pluginmanager.getplugin("runner")
+    found: list[HookImpl] = []
+    is_behind = False
+    for implementation in reversed(item.ihook.pytest_runtest_protocol.get_hookimpls()):
+        if implementation.plugin is runner:
+            break
+        if is_behind and not (implementation.wrapper or implementation.hookwrapper):
+            found.append(implementation)
+        is_behind = is_behind or implementation.plugin is ours
+    return found
