@@ -1,7 +1,8 @@
 """Leaks that are known already: a JSON file of fingerprints, shared by the workers of a run.
 
 Known leaks are reported and fail nothing; only new ones do. The file is written under a lock and
-replaced in one step, so that workers which find leaks at the same time lose none.
+replaced in one step, so that workers which find leaks at the same time lose none. Law: what is
+locked is never removed, or those who wait for it would hold a lock on nothing.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pytest_sentinel.errors import SettingError
@@ -41,10 +44,9 @@ def read_baseline(path: Path) -> dict[str, dict[str, str]]:
 
 def add_to_baseline(path: Path, leaks: Iterable[Leak], nodeid: str) -> None:
     """Add ``leaks`` to the file, with what a reader needs to recognise them."""
+    path = path.resolve()  # a symbolic link stays one
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = path.with_name(f".{path.name}.lock")
-    with lock.open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
+    with _locked(path):
         known = read_baseline(path)
         for leak in leaks:
             known[leak.fingerprint] = {
@@ -53,8 +55,29 @@ def add_to_baseline(path: Path, leaks: Iterable[Leak], nodeid: str) -> None:
                 "constructor": leak.constructor,
                 "test": nodeid,
             }
-        fresh = path.with_name(f".{path.name}.new")
         content = {"version": VERSION, "leaks": dict(sorted(known.items()))}
-        fresh.write_text(json.dumps(content, indent=2) + "\n")
-        fresh.replace(path)
-        lock.unlink(missing_ok=True)
+        # Beside the file, for only there a rename is one step; a directory, for its mode is ours
+        # alone while the file gets the mode that any other would get.
+        with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as aside:
+            fresh = Path(aside, path.name)
+            fresh.write_text(json.dumps(content, indent=2) + "\n")
+            if path.exists():
+                fresh.chmod(path.stat().st_mode & 0o777)
+            fresh.replace(path)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold the lock that everybody takes who writes ``path``."""
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX)
+    except OSError:  # NFS locks only what is open for writing
+        os.close(directory)
+        lock = path.with_name(f".{path.name}.lock")
+        directory = os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        fcntl.flock(directory, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        os.close(directory)
