@@ -6,9 +6,6 @@ known leaks, and keeps the evidence with the run record.
 
 from __future__ import annotations
 
-import gzip
-import json
-import re
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -85,15 +82,10 @@ class Leaks:
         directory = self._running.directory
         if directory is None:
             return None
-        name = re.sub(r"[^\w.-]+", "-", self._nodeid.rpartition("::")[2]).strip("-")[:60]
-        # Two tests of one name, or two checks in one test, must not overwrite each other.
-        folder = directory / "leaks" / f"{name}-{report.leaks[0].fingerprint[:6]}"
+        from pytest_sentinel.leaks.evidence import keep_evidence
+
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / "verdict.json").write_text(json.dumps(report.to_dict(), indent=2) + "\n")
-            for number, raw in enumerate(report.snapshots):
-                with gzip.open(folder / f"{number}.heapsnapshot.gz", "wb", compresslevel=1) as file:
-                    file.write(raw)
+            folder = keep_evidence(report, directory / "leaks", self._nodeid)
         except OSError as error:
             warnings.warn(
                 pytest.PytestWarning(f"sentinel: no evidence kept: {error}"), stacklevel=2
