@@ -39,7 +39,12 @@ class Result:
         )
 
     def kind_is_right(self) -> bool:
-        return bool(self.report.leaks) and self.report.leaks[0].kind in self.pair.kind.split("|")
+        first, *rest = [leak.kind for leak in self.report.leaks] or [""]
+        beside = self.pair.beside
+        # What lies beside must be named for what it is, and for nothing that it is not.
+        said = {kind for kind in rest if kind not in self.pair.kind.split("|")}
+        right = not beside or (bool(said) and said <= set(beside.split("|")))
+        return first in self.pair.kind.split("|") and right
 
     def line_is_right(self) -> bool:
         location = self.report.leaks[0].location if self.report.leaks else None

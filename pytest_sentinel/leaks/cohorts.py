@@ -9,7 +9,7 @@ second only, and a list that drops its oldest entry does not grow in number.
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from pytest_sentinel.leaks.heapsnapshot import Snapshot
 from pytest_sentinel.leaks.ownerpath import OwnerPaths
+from pytest_sentinel.leaks.roles import ROLES, Roles
 
 Column = npt.NDArray[Any]
 
@@ -47,6 +48,7 @@ class Growth:
         born: how many of them were born in each window.
         net: how many more of the class the owner holds than before.
         slot: the owner's property that leads to them, if it is one and the same.
+        role: one of ROLES: as what the browser holds them, if it does.
         size: bytes of all survivors under the owner.
         nodes: every survivor under the owner.
         strength: CONFIRMED, PROBABLE or WEAK.
@@ -60,6 +62,7 @@ class Growth:
     size: int
     strength: int
     slot: str
+    role: str
     nodes: Column = field(repr=False)
 
 
@@ -104,10 +107,11 @@ def survivors(
     if not groups:
         return []
     old_paths = OwnerPaths(before)
+    roles, old_roles = Roles(paths), Roles(old_paths)
     found = []
     for owner, members in groups.items():
-        gone = _gone(owner, before, after, old_paths)
-        growth = _grown(owner, np.array(members), late, gone, after, paths, windows)
+        gone = _gone(owner, before, after, old_paths, old_roles)
+        growth = _grown(owner, np.array(members), late, gone, paths, roles, windows)
         if growth is not None:
             found.append(growth)
     return sorted(found, key=lambda g: (-g.strength, -g.size, g.constructor))
@@ -141,23 +145,27 @@ def _grown(
     owner: int,
     members: Column,
     late: Column,
-    gone: Mapping[str, int],
-    after: Snapshot,
+    gone: Mapping[tuple[str, int], int],
     paths: OwnerPaths,
+    roles: Roles,
     windows: Sequence[int],
 ) -> Growth | None:
+    after = paths.snapshot
     class_of, names = after.classes
-    shown = [node for node in members.tolist() if not paths.is_plumbing(node)]
-    counts: dict[int, list[int]] = {}
-    for node in shown:
-        counts.setdefault(int(class_of[node]), [0] * len(windows))[int(late[node])] += 1
+    shown = np.array([node for node in members.tolist() if not paths.is_plumbing(node)], np.int64)
+    # A listener's callback and a timer's are of one class, and may have one owner.
+    kinds = list(zip(class_of[shown].tolist(), roles.below(owner, shown).tolist(), strict=True))
+    counts: dict[tuple[int, int], list[int]] = {}
+    for node, kind in zip(shown.tolist(), kinds, strict=True):
+        counts.setdefault(kind, [0] * len(windows))[int(late[node])] += 1
     strengths, nets = {}, {}
     for kind, born in counts.items():
-        net = sum(born) - gone.get(names[kind], 0)
+        name = names[kind[0]]
+        net = sum(born) - gone.get((name, kind[1]), 0)
         strength = judge(born, windows)
         if net < _KEPT * sum(born):
             strength = 0  # an owner that exchanges old entries for new ones does not grow
-        if is_document_node(names[kind]) and net >= sum(windows) and 2 * born[0] >= windows[0]:
+        if is_document_node(name) and net >= sum(windows) and 2 * born[0] >= windows[0]:
             # It is given a new id when its wrapper dies, so that only the sum is to be trusted.
             strength = max(strength, PROBABLE)
         strengths[kind], nets[kind] = strength, net
@@ -165,20 +173,23 @@ def _grown(
     if not best:
         return None
     strong = {kind for kind, strength in strengths.items() if strength == best}
-    chosen = np.array([node for node in shown if int(class_of[node]) in strong])
+    chosen = {
+        node: kind for node, kind in zip(shown.tolist(), kinds, strict=True) if kind in strong
+    }
     # The class nearest to the owner is what the owner's author would call the leaked thing.
-    example = min(chosen.tolist(), key=lambda node: (len(paths.way(node)), -node))
-    kind = int(class_of[example])
+    example = min(chosen, key=lambda node: (len(paths.way(node)), -node))
+    kind = chosen[example]
     return Growth(
         owner=owner,
         example=example,
-        constructor=names[kind],
+        constructor=names[kind[0]],
         born=tuple(counts[kind]),
         net=nets[kind],
         size=int(after.self_size[members].sum()),
         strength=best,
-        slot=paths.slot(owner, chosen[class_of[chosen] == kind].tolist()),
-        nodes=chosen,
+        slot=paths.slot(owner, [node for node, its in chosen.items() if its == kind]),
+        role=ROLES[kind[1]],
+        nodes=np.array(list(chosen)),
     )
 
 
@@ -188,16 +199,16 @@ def is_document_node(name: str) -> bool:
 
 
 def _gone(
-    owner: int, before: Snapshot, after: Snapshot, old_paths: OwnerPaths
-) -> Mapping[str, int]:
-    """Count by class what the owner held before and that is no more."""
+    owner: int, before: Snapshot, after: Snapshot, old_paths: OwnerPaths, old_roles: Roles
+) -> Mapping[tuple[str, int], int]:
+    """Count by class and role what the owner held before and that is no more."""
     held_by = before.index_of(int(after.node_id[owner]))
     if held_by is None:
         return {}
-    lost = old_paths.under(held_by) & ~np.isin(before.node_id, after.node_id)
+    lost = np.flatnonzero(old_paths.under(held_by) & ~np.isin(before.node_id, after.node_id))
     class_of, names = before.classes
-    counts = np.bincount(class_of[lost], minlength=len(names))
-    return {names[kind]: int(counts[kind]) for kind in np.flatnonzero(counts).tolist()}
+    kinds = zip(class_of[lost].tolist(), old_roles.below(held_by, lost).tolist(), strict=True)
+    return {(names[kind], role): count for (kind, role), count in Counter(kinds).items()}
 
 
 def swollen(

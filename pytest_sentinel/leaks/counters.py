@@ -32,11 +32,16 @@ COUNTS = {
     "AudioHandlers": "audio",
 }
 
-# Two frames and an idle turn, at most 250 ms: a hidden page draws no frames.
+# Two frames and an idle turn, at most 250 ms: a hidden page draws no frames. Leaves nothing pending
+# behind, for that would be in the next snapshot beside what the page left there.
 _TURN = """new Promise(done => {
-  setTimeout(() => done(), 250);
-  requestAnimationFrame(() => requestAnimationFrame(
-    () => requestIdleCallback(() => done(), {timeout: 100})));
+  let frame = 0, idle = 0;
+  const end = () => {
+    clearTimeout(late); cancelAnimationFrame(frame); cancelIdleCallback(idle); done();
+  };
+  const late = setTimeout(end, 250);
+  frame = requestAnimationFrame(() => { frame = requestAnimationFrame(
+    () => { idle = requestIdleCallback(end, {timeout: 100}); }); });
 })"""
 
 # Blurs what has the focus, counts CSS rules, and says whether a finite animation still runs.

@@ -26,9 +26,7 @@ from pytest_sentinel.leaks.ownerpath import OwnerPaths
 from pytest_sentinel.leaks.retainers import Graph
 from pytest_sentinel.leaks.verdict import Finding, Leak, Rate
 
-_TIMER = re.compile(r"DOMTimer|ScheduledAction|FrameRequestCallback|V8FrameCallback|IdleTask")
 _OBSERVER = re.compile(r"(Mutation|Intersection|Resize|Performance|Reporting)Observer")
-_LISTENING = re.compile(r"RegisteredEventListener|EventListener")
 _BUFFER = re.compile(r"ArrayBuffer|(Int|Uint|Float|BigInt|BigUint)\d+(Clamped)?Array|DataView")
 _COLLECTION = re.compile(r"Array|Map|Set|WeakMap")
 
@@ -228,10 +226,8 @@ class Forensics:
         example, owner = growth.example, growth.owner
         if growth.slot == OBJECT_URLS or paths.hops(example)[-2:-1] == [OBJECT_URLS]:
             return "blob-url"
-        if paths.class_between(example, owner, _OBSERVER):
-            return "observer"
-        if paths.class_between(example, owner, _TIMER):
-            return "timer"
+        if growth.role in ("observer", "timer"):
+            return growth.role
         name = growth.constructor
         if name.startswith(("HTMLDocument", "Window")):
             return "document"
@@ -239,8 +235,8 @@ class Forensics:
             return "worker"
         if name.startswith("<") or name in ("Text", "Comment", "DocumentFragment", "ShadowRoot"):
             return "dom" if self._is_attached(growth, paths, after) else "detached-dom"
-        if paths.class_between(example, owner, _LISTENING):
-            return "listeners"
+        if growth.role == "listeners":
+            return growth.role
         if _BUFFER.search(name) or name.startswith("system / JSArrayBuffer"):
             return "array-buffer"
         if "string" in name:

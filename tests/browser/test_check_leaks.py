@@ -5,17 +5,18 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Playwright
+from playwright.sync_api import Page
 
 from pytest_sentinel.leaks.repeat import check_leaks
+from tests.browser.leakpages import chromium, page
 from tests.corpus.harness import act, load, served
+
+__all__ = ["chromium", "page"]
 
 pytestmark = pytest.mark.browser
 
-INSTALLED = "/usr/lib/chromium/chromium-headless-shell"
 SAMPLE = (
     "map-cache",
     "array-of-doubles",
@@ -31,27 +32,10 @@ SAMPLE = (
 
 
 @pytest.fixture(scope="module")
-def chromium(playwright: Playwright) -> Iterator[Browser]:
-    """A browser of our own: Playwright's if it is there, else the system's."""
-    own = playwright.chromium.executable_path
-    browser = playwright.chromium.launch(executable_path=own if Path(own).exists() else INSTALLED)
-    yield browser
-    browser.close()
-
-
-@pytest.fixture(scope="module")
 def corpus() -> Iterator[str]:
     """The corpus on a loopback port."""
     with served() as base:
         yield base
-
-
-@pytest.fixture
-def page(chromium: Browser) -> Iterator[Page]:
-    """A page in a context of its own."""
-    context = chromium.new_context()
-    yield context.new_page()
-    context.close()
 
 
 @pytest.mark.parametrize("name", SAMPLE)

@@ -14,7 +14,7 @@ from tests.corpus.pair import ENTRIES, Pair
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-MODULES = ("data", "dom", "events", "platform", "apps", "bounded", "matrix")
+MODULES = ("data", "dom", "events", "platform", "apps", "bounded", "matrix", "beside")
 
 
 def load() -> dict[str, Pair]:

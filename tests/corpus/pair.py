@@ -24,6 +24,8 @@ class Pair:
         steps: what one iteration does; see :func:`tests.corpus.harness.act`.
         body: HTML before the script.
         module: True for ``<script type=module>``.
+        beside: the kinds that one of the further leaks must be of, separated by ``|``; "" if there
+            is but one leak.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Pair:
     steps: tuple[str, ...] = ("click #go",)
     body: str = '<button id="go">Go</button>\n<main id="root"></main>'
     module: bool = False
+    beside: str = ""
     tags: frozenset[str] = field(default_factory=frozenset)
 
     def page(self, leaky: bool) -> str:
