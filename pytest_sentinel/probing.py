@@ -28,8 +28,9 @@ def samples_of(address: Address, facts: dict[str, Any] | None, at: float) -> lis
     """Return what a service's answer to ``/ready`` says; None is no answer."""
     up = facts is not None and facts.get("reason") in _BUSY
     found = [Sample("uptime", float(up), at, {"target": str(address)})]
-    if facts is not None and facts.get("slots"):
-        found.append(Sample("pool_utilization", float(facts["leased"]) / facts["slots"], at))
+    leased, slots = (facts.get(name) if facts else None for name in ("leased", "slots"))
+    if isinstance(leased, int) and isinstance(slots, int) and slots > 0:
+        found.append(Sample("pool_utilization", leased / slots, at))
     return found
 
 

@@ -114,9 +114,9 @@ class Channel:
         *lines, rest = (self._heard + data).split(b"\n")
         self._heard = bytearray(rest)
         for line in lines:
-            with suppress(ValueError):
+            with suppress(ValueError, RecursionError):
                 message = json.loads(line)
                 # Node.js acknowledges every socket; it would wait for that before it sends the
                 # next, and we need not.
-                if "cmd" not in message:
+                if isinstance(message, dict) and "cmd" not in message:
                     self._hear(message)

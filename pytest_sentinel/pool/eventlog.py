@@ -76,5 +76,5 @@ class EventLog:
             try:
                 self._stream.write(self._form(event) + "\n")
                 self._stream.flush()
-            except (OSError, ValueError):  # the reader is gone; the service is not
+            except Exception:  # the reader is gone, or a fact cannot be written; the log goes on
                 self.dropped += 1

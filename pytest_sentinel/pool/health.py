@@ -20,6 +20,8 @@ DEGRADED: Final = "degraded"
 FAILING: Final = "failing"
 _ORDER = (OK, DEGRADED, FAILING)
 _PROBES_MISSED = 3
+_ROUNDS_LATE = 30.0  # seconds; a round of housekeeping is due every second
+_FAILURES_SHOWN = 60.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,7 @@ def judge(statistics: PoolStatistics, options: PoolOptions, *, listening: bool) 
         *(_browser(browser, options) for browser in statistics.browsers),
         _memory(statistics),
         *_breakers(statistics.breakers),
+        *_upkeep(statistics),
     ]
     if statistics.draining:
         parts.append(Component("pool", DEGRADED, "draining: no new lease is granted"))
@@ -76,13 +79,14 @@ def judge(statistics: PoolStatistics, options: PoolOptions, *, listening: bool) 
 
 
 def _overall(parts: Iterable[Component], statistics: PoolStatistics) -> str:
-    """A service fails with its port, or when none of its engines can be had."""
+    """A service fails with its port or its housekeeping, or when no engine can be had."""
     found = list(parts)
     port_fails = any(part.status == FAILING for part in found if part.name == "lease-port")
     serving = any(browser.state in ("ready", "launching") for browser in statistics.browsers)
     shut = [breaker for breaker in statistics.breakers if breaker.state == "open"]
     sick = [part for part in found if part.name.startswith("browser") and part.status == FAILING]
-    if port_fails or (not serving and (shut or sick)):
+    late = statistics.upkeep.last_round_ago > _ROUNDS_LATE
+    if port_fails or late or (not serving and (shut or sick)):
         return FAILING
     worst = max(_ORDER.index(part.status) for part in found)
     return _ORDER[min(worst, _ORDER.index(DEGRADED))]
@@ -131,6 +135,17 @@ def _breakers(breakers: Iterable[BreakerFigures]) -> Iterable[Component]:
         yield Component(f"breaker {breaker.key}", OK if closed else DEGRADED, detail)
 
 
+def _upkeep(statistics: PoolStatistics) -> Iterable[Component]:
+    """Speak of the work in the background when it does not go as it should."""
+    ago = statistics.upkeep.last_round_ago
+    if ago > _ROUNDS_LATE:
+        yield Component("housekeeping", FAILING, f"last round {format_duration(ago)} ago")
+    for failure in statistics.upkeep.failures:
+        if failure.ago <= _FAILURES_SHOWN:
+            told = f"failed {format_duration(failure.ago)} ago: {failure.error}"
+            yield Component(f"task {failure.task}", DEGRADED, told)
+
+
 def readiness(statistics: PoolStatistics, options: PoolOptions) -> Readiness:
     """Return whether it is worth to come now, and how pressed the pool is."""
     slots = statistics.maximum * options.contexts_per_browser
@@ -142,6 +157,8 @@ def readiness(statistics: PoolStatistics, options: PoolOptions) -> Readiness:
         reason = "draining"
     elif statistics.memory.paused:
         reason = "memory"
+    elif statistics.upkeep.last_round_ago > _ROUNDS_LATE:
+        reason = "housekeeping"
     elif set(options.engines) <= open_breakers:
         reason = "breaker"
     elif not free and waiting >= options.max_waiting:

@@ -7,7 +7,7 @@ at a time, so that a browser that hangs holds nobody up.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 from pytest_sentinel.memory.admission import Admission
@@ -37,7 +37,7 @@ class Household(Protocol):
     def crashed(self, name: str, cause: str) -> None:
         """Take a browser for dead."""
 
-    def chore(self, work: Coroutine[Any, Any, None]) -> None:
+    def chore(self, what: str, work: Coroutine[Any, Any, None]) -> None:
         """Run ``work`` beside everything else; it may be cut off at the end."""
 
 
@@ -52,21 +52,25 @@ class Housekeeping:
         self._shell = shell
         self._household = household
         self._admission = Admission()
+        self._rounds = 0
 
     async def keep(self) -> None:
         """Keep house until cancelled."""
-        ticks = 0
         while True:
             await asyncio.sleep(TICK)
-            ticks += 1
+            self._rounds += 1
             self._household.act(self._leases.tick(self._now()))
             serving = [kept for kept in self._shell.kept.values() if self._is_serving(kept)]
             for kept in serving:
+                if kept.server.ended.done() and not kept.server.ended.cancelled():
+                    self._household.crashed(kept.server.name, kept.server.ended.result())
+                    continue
                 if self._is_probe_due(kept):
-                    self._once(kept, "probe", self._probe(kept))
-                self._once(kept, "reconcile", self._reconcile(kept))
-            if ticks % _WEIGH_EVERY == 0:
+                    self._once(kept, "probe", self._probe)
+                self._once(kept, "reconcile", self._reconcile)
+            if self._rounds % _WEIGH_EVERY == 0:
                 await self._weigh(serving)
+            self._shell.kept_house_at = self._now()
 
     async def clean(self, ticket: str, name: str) -> None:
         """See to it that the contexts of a lease are gone, and report it."""
@@ -135,19 +139,22 @@ class Housekeeping:
         browsers = (b for place in self._leases.places for b in place.browsers())
         return any(b.name == kept.server.name and b.state in _SERVING for b in browsers)
 
-    def _once(self, kept: Kept, what: str, work: Coroutine[Any, Any, None]) -> None:
-        if what in kept.busy:
-            work.close()
-            return
+    def _once(
+        self, kept: Kept, what: str, chore: Callable[[Kept], Coroutine[Any, Any, None]]
+    ) -> None:
+        """Begin a chore of one browser, unless it is under way."""
 
         async def do() -> None:
+            if what in kept.busy:
+                return
+            kept.busy.add(what)
             try:
-                await work
+                await chore(kept)
             finally:
                 kept.busy.discard(what)
 
-        kept.busy.add(what)
-        self._household.chore(do())
+        if what not in kept.busy:
+            self._household.chore(what, do())
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()

@@ -55,7 +55,7 @@ class Door:
 
     def hear(self, fact: Mapping[str, Any]) -> None:
         """Take what the program says of a connection."""
-        passed = self.passed.get(fact["line"])
+        passed = self.passed.get(fact.get("line", 0))
         if passed is not None:
             passed.hear(fact)
 

@@ -9,24 +9,32 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import signal
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from pytest_sentinel.errors import BrowserLaunchFailed, PoolRefused, SettingError
 from pytest_sentinel.pool import refusals
 from pytest_sentinel.pool.actions import Action, Clean, End, Grant, Launch, Refuse, Revoke
-from pytest_sentinel.pool.housekeeping import Housekeeping
+from pytest_sentinel.pool.housekeeping import TICK, Housekeeping
 from pytest_sentinel.pool.keeping import Kept
 from pytest_sentinel.pool.leases import Leases
 from pytest_sentinel.pool.options import PoolOptions
 from pytest_sentinel.pool.scratch import remove_leftovers
 from pytest_sentinel.pool.servers import Servers
 from pytest_sentinel.pool.snapshot import Event, PoolStatistics
+from pytest_sentinel.pool.states import BrowserState
 from pytest_sentinel.pool.statistics import Shell, describe
+from pytest_sentinel.pool.tasks import Tasks
 from pytest_sentinel.pool.terms import Lease
 from pytest_sentinel.pool.tickets import SEATED
+
+_ATTEMPTS = 3  # at ending a browser
+_PAUSE = 0.2  # before the second of them
 
 
 class Pool:
@@ -47,8 +55,8 @@ class Pool:
         self._servers = Servers(options, self._begin)
         self._grants: dict[str, asyncio.Future[PoolRefused | None]] = {}
         self._revoked: dict[str, asyncio.Future[str]] = {}
-        self._work: set[asyncio.Task[None]] = set()  # ends browsers, or begins them: never cut off
-        self._chores: set[asyncio.Task[None]] = set()
+        self._work = Tasks(self.failed)  # ends browsers, or begins them: never cut off
+        self._chores = Tasks(self.failed)
         self._timer: asyncio.TimerHandle | None = None
         self._is_quiet = asyncio.Event()
         self._house = Housekeeping(options, self._leases, self._shell, self)
@@ -68,7 +76,8 @@ class Pool:
         await self._servers.start()
         self.tell("pool.started", minimum=self._options.minimum, maximum=self._leases.maximum)
         self.act(self._leases.tick(self._now()))
-        self.chore(self._house.keep())
+        self._shell.kept_house_at = self._now()
+        self._keep_house()
 
     async def drain(self, timeout: float | None) -> None:  # noqa: ASYNC109
         """Give no more leases, and return when those that are held have ended.
@@ -110,9 +119,8 @@ class Pool:
         self.act(self._leases.close(self._now()))
         for kept in self._shell.kept.values():
             kept.server.abort("the pool was closed")
-        for chore in list(self._chores):
-            chore.cancel()
-        while tasks := self._work | self._chores:
+        self._chores.cancel()
+        while tasks := self._work.running() | self._chores.running():
             await asyncio.wait(tasks)
         if self._timer is not None:
             self._timer.cancel()
@@ -226,11 +234,14 @@ class Pool:
                         revoked.set_result(why)
                         self.tell("lease.revoked", lease=ticket, why=why)
                 case Clean(ticket, browser):
-                    self.chore(self._house.clean(ticket, browser))
+                    # What it could not dispose of, the next round of housekeeping does.
+                    cleaned = partial(self._cleaned, ticket)
+                    self._chores.begin("clean", self._house.clean(ticket, browser), cleaned)
                 case Launch():
-                    self._begin(self._launch(action))
+                    failed = partial(self._launch_failed, action)
+                    self._work.begin("launch", self._launch(action), failed)
                 case End():
-                    self._begin(self._end(action))
+                    self._begin_end(action)
         if self._leases.tickets(*SEATED):
             self._is_quiet.clear()
         else:
@@ -251,49 +262,107 @@ class Pool:
         try:
             await self._servers.launch(server, name, action.engine, kept.upstream)
         except BrowserLaunchFailed as error:
-            self.tell("browser.failed", **facts, cause=error.cause, log=error.log)
-            self.act(self._leases.launch_failed(name, self._now(), error.cause, error.log))
+            self._launch_failed(action, error.cause, error.log)
             return
         seconds = self._now() - began
         pid = server.process.pid if server.process else None
         self.tell("browser.started", **facts, pid=pid, seconds=seconds)
-        self.act(self._leases.launched(name, self._now()))
-        if not self._leases.draining:
-            self._begin(self._servers.keep_spare())
         server.ended.add_done_callback(
             lambda ended: None if ended.cancelled() else self.crashed(name, ended.result())
         )
+        self.act(self._leases.launched(name, self._now()))
+        if not self._leases.draining:
+            self._begin("spare", self._servers.keep_spare())
+
+    def _launch_failed(self, action: Launch, cause: str, log: str = "") -> None:
+        """Book a launch that came to nothing, wherever it got stuck."""
+        name = action.browser
+        state = self._state(name)
+        if state is BrowserState.LAUNCHING:
+            facts = {"browser": name, "engine": action.engine, "reason": action.reason.value}
+            self.tell("browser.failed", **facts, cause=cause, log=log)
+            self.act(self._leases.launch_failed(name, self._now(), cause, log))
+        elif state is not None:
+            self.crashed(name, cause)
 
     def crashed(self, name: str, cause: str) -> None:
         """Book the end of a browser that nobody ended."""
-        kept = self._shell.kept[name]
+        kept = self._shell.kept.get(name)
+        if kept is None:
+            return
         log = kept.server.tail()
         held = len(self._leases.on(name))
         self.tell("browser.crashed", browser=name, cause=cause, leases=held, log=log)
         self.act(self._leases.crashed(name, self._now(), cause, log))
 
-    async def _end(self, action: End) -> None:
+    def _begin_end(self, action: End, attempt: int = 1) -> None:
+        def again(_: str) -> None:
+            if attempt < _ATTEMPTS:
+                self._begin_end(replace(action, kill=True), attempt + 1)
+            else:
+                self._bury(action)
+
+        pause = _PAUSE * (attempt - 1)
+        self._work.begin("end", self._end(action, pause), again)
+
+    async def _end(self, action: End, pause: float) -> None:
         began = self._now()
-        kept = self._shell.kept[action.browser]
-        await self._servers.end(kept.server, kill=action.kill)
-        del self._shell.kept[action.browser]
-        seconds = self._now() - began
-        self.tell("browser.ended", browser=action.browser, why=action.why, seconds=seconds)
-        self.act(self._leases.gone(action.browser, self._now()))
-        await kept.server.sweep()
+        if pause:
+            await asyncio.sleep(pause)
+        kept = self._shell.kept.get(action.browser)
+        if kept is not None:
+            await self._servers.end(kept.server, kill=action.kill)
+        self._ended(action, self._now() - began)
+
+    def _bury(self, action: End) -> None:
+        """Do what can be done at once for a browser that could not be ended in good order."""
+        kept = self._shell.kept.get(action.browser)
+        if kept is not None:
+            with suppress(OSError):
+                kept.server.processes.signal(signal.SIGKILL)
+        self._ended(action, 0.0)
+
+    def _ended(self, action: End, seconds: float) -> None:
+        """Book that a browser is gone, once."""
+        kept = self._shell.kept.pop(action.browser, None)
+        if self._state(action.browser) is not None:
+            self.tell("browser.ended", browser=action.browser, why=action.why, seconds=seconds)
+            self.act(self._leases.gone(action.browser, self._now()))
+        if kept is not None:
+            self._begin("sweep", kept.server.sweep())
+
+    def _state(self, browser: str) -> BrowserState | None:
+        """Return the state of a browser; None when it is not in the books any more."""
+        found = (b for place in self._leases.places for b in place.browsers() if b.name == browser)
+        return next((b.state for b in found), None)
+
+    def _cleaned(self, ticket: str, _: str = "") -> None:
+        self.act(self._leases.cleaned(ticket, self._now()))
 
     # Its tasks and its clock
 
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._work.add(task)
-        task.add_done_callback(self._work.discard)
+    def failed(self, what: str, cause: str) -> None:
+        """Note that something in the background failed: in the log, in health, in a counter."""
+        self._shell.fail(what, cause, self._now())
+        self.tell("task.failed", task=what, error=cause)
 
-    def chore(self, work: Coroutine[Any, Any, None]) -> None:
+    def _keep_house(self) -> None:
+        if self._leases.closed:
+            return
+        loop = asyncio.get_running_loop()
+
+        def again(_: str) -> None:
+            loop.call_later(TICK, self._keep_house)
+
+        # Without it nothing is probed or weighed: it is begun again, whatever ended it.
+        self._chores.begin("housekeeping", self._house.keep(), again)
+
+    def _begin(self, what: str, work: Coroutine[Any, Any, None]) -> None:
+        self._work.begin(what, work)
+
+    def chore(self, what: str, work: Coroutine[Any, Any, None]) -> None:
         """Run work that the end of the pool may cut off."""
-        task = asyncio.create_task(work)
-        self._chores.add(task)
-        task.add_done_callback(self._chores.discard)
+        self._chores.begin(what, work)
 
     def _set_timer(self) -> None:
         if self._timer is not None:

@@ -25,6 +25,7 @@ from pytest_sentinel.pool.browserlog import launched_pid, read_log
 from pytest_sentinel.pool.channel import ENVIRON, Channel
 from pytest_sentinel.pool.passing import CAN_WATCH, Door
 from pytest_sentinel.pool.serverprocesses import ServerProcesses
+from pytest_sentinel.pool.tasks import Tasks
 
 _SCRIPT = Path(__file__).with_name("browserserver.js")
 _TAIL_LINES = 40
@@ -84,7 +85,7 @@ class BrowserServer:
         self._channel: Channel | None = None
         self.door: Door | None = None
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
-        self._readers: list[asyncio.Task[None]] = []
+        self._readers = Tasks(lambda what, cause: self._lose_sight(f"{what} failed ({cause})"))
 
     @property
     def process(self) -> ProcessId | None:
@@ -124,10 +125,8 @@ class BrowserServer:
             raise BrowserLaunchFailed("a browser server", str(error)) from error
         channel.begin()
         self.processes.server = identify(self._popen.pid)
-        self._readers = [
-            asyncio.create_task(self._read_facts(self._popen)),
-            asyncio.create_task(self._read_output(self._popen)),
-        ]
+        self._readers.begin("reading its answers", self._read_facts(self._popen))
+        self._readers.begin("reading its output", self._read_output(self._popen))
 
     async def start(self, name: str, engine: str, recipe: Recipe, within: float) -> None:
         """Launch an ``engine``, and return when it serves.
@@ -207,7 +206,9 @@ class BrowserServer:
         async for line in popen.stdout:
             try:
                 fact = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
+                fact = None
+            if not isinstance(fact, dict):
                 self._tail.append(line.decode(errors="replace").rstrip())
                 continue
             if "id" in fact:
@@ -218,9 +219,13 @@ class BrowserServer:
                 self._ready.set_result(fact)
         code = await popen.wait()
         how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        self._lose_sight(f"the browser server died ({how})", f"its server ended ({how})")
+
+    def _lose_sight(self, cause: str, starting: str = "") -> None:
+        """Take it for gone: nothing more will be heard of it."""
         if not self._ready.done():
-            self._ready.set_result({"error": f"its server ended while starting ({how})"})
-        self._note_end(f"the browser server died ({how})")
+            self._ready.set_result({"error": f"{starting or cause} while starting"})
+        self._note_end(cause)
         for answer in self._answers.values():
             if not answer.done():
                 answer.set_exception(ConnectionError(f"{self.name} is gone"))
@@ -260,9 +265,9 @@ class BrowserServer:
         await self.processes.are_gone(_KILLED_WITHIN)
         if self._popen is not None:
             # Somebody stuck in the kernel must not keep the books from going on.
-            await asyncio.wait(self._readers, timeout=_KILLED_WITHIN)
-            for reader in self._readers:
-                reader.cancel()
+            if readers := self._readers.running():
+                await asyncio.wait(readers, timeout=_KILLED_WITHIN)
+            self._readers.cancel()
         if self._channel is not None:
             self._channel.close()
         await self.processes.reap()

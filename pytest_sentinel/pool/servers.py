@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any
@@ -27,11 +28,11 @@ class Servers:
 
     Args:
         options: what the pool was told.
-        begin: runs work that must not be cut off.
+        begin: runs work of some name that must not be cut off.
     """
 
     def __init__(
-        self, options: PoolOptions, begin: Callable[[Coroutine[Any, Any, None]], None]
+        self, options: PoolOptions, begin: Callable[[str, Coroutine[Any, Any, None]], None]
     ) -> None:
         self._options = options
         self._begin = begin
@@ -40,6 +41,7 @@ class Servers:
         self.recipe: Recipe | None = None
         self._was_subreaper = False
         self._spare: BrowserServer | None = None
+        self._alive: set[BrowserServer] = set()
         self._is_booting = False
         self._made = 0
 
@@ -74,7 +76,7 @@ class Servers:
         if server is not None and server.is_fresh():
             return server
         if server is not None:
-            self._begin(self._dismiss(server))
+            self._begin("dismiss", self._dismiss(server))
         return self._new()
 
     async def launch(
@@ -93,7 +95,11 @@ class Servers:
             self._adopt(server)
 
     async def keep_spare(self) -> None:
-        """Have one loaded and waiting, unless there is one."""
+        """Have one loaded and waiting, unless there is one.
+
+        Raises:
+            BrowserLaunchFailed: it could not be started; the next launch may.
+        """
         assert self.recipe is not None, "bug: not started"
         if self._spare is not None or self._is_booting:
             return
@@ -103,21 +109,26 @@ class Servers:
             await server.boot(self.recipe)
             self._adopt(server)
             self._spare = server
-        except BrowserLaunchFailed:
-            await self._dismiss(server)
         finally:
             self._is_booting = False
+            if self._spare is not server:
+                self._begin("dismiss", self._dismiss(server))
 
     async def end(self, server: BrowserServer, *, kill: bool) -> None:
         """End a server with its browser; return when the last process is gone."""
         await server.end(kill=kill, within=self._options.close_timeout)
+        self._alive.discard(server)
         for process in server.processes.leaders():
             self._reaper.release(process)
 
     async def close(self) -> None:
-        """End the one that waits, and the reaper; remove the directory."""
-        if self._spare is not None:
-            await self._dismiss(self._spare)
+        """End what has not ended, and the reaper; remove the directory."""
+        # The one that waits, and what could not be ended before.
+        for server in list(self._alive):
+            try:
+                await self._dismiss(server)
+            except OSError:  # as when there is no descriptor left
+                server.processes.signal(signal.SIGKILL)
         await asyncio.to_thread(self._reaper.close)
         if self._scratch is not None:
             self._scratch.close()
@@ -130,11 +141,15 @@ class Servers:
     def _new(self) -> BrowserServer:
         assert self._scratch is not None, "bug: not started"
         self._made += 1
-        return BrowserServer(self._scratch.directory / f"browser-{self._made}")
+        server = BrowserServer(self._scratch.directory / f"browser-{self._made}")
+        self._alive.add(server)
+        return server
 
     def _adopt(self, server: BrowserServer) -> None:
         """Have the processes of a server ended when this process is killed."""
         assert self._scratch is not None, "bug: not started"
+        # The reaper first: it needs no room on a disk.
+        for process in server.processes.leaders():
+            self._reaper.adopt(process, os.fspath(server.directory))
         for process in server.processes.leaders():
             self._scratch.note(process)
-            self._reaper.adopt(process, os.fspath(server.directory))

@@ -24,6 +24,7 @@ from pytest_sentinel.pool.distribution import Distribution
 from pytest_sentinel.pool.frames import Stream
 from pytest_sentinel.pool.snapshot import Event
 from pytest_sentinel.pool.splice import ClientEnd, ServerEnd
+from pytest_sentinel.pool.tasks import Tasks, words
 from pytest_sentinel.pool.terms import FarEnd, Lease, Leasing, Terms
 from pytest_sentinel.telemetry.catalogue import LEASES, WAITS
 
@@ -46,7 +47,7 @@ class LeasePort:
         self._ready = ready
         self._server: asyncio.Server | None = None
         self._clients: set[ClientEnd] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks(lambda _, cause: self._tell("client.failed", error=cause))
         self._timers: dict[ClientEnd, asyncio.TimerHandle] = {}
         self.waits = Distribution(WAITS)
         self.holds = Distribution(LEASES)
@@ -73,10 +74,9 @@ class LeasePort:
         """Take no more clients, and part from those that are here with a word of why."""
         if self._server is not None:
             self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        self._tasks.cancel()
+        if tasks := self._tasks.running():
+            await asyncio.wait(tasks)
         for client in self._clients:
             client.end()
         if self._clients:
@@ -129,9 +129,8 @@ class LeasePort:
             self._answer(client, request)
             return
         ask = upgrade.read_ask(request, self._terms.engines, self._terms.token, str(peer[0]))
-        task = asyncio.get_running_loop().create_task(self._serve(client, request, ask))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        work = self._serve(client, request, ask)
+        self._tasks.begin("serve", work, lambda _: client.transport.abort())
 
     def _answer(self, client: ClientEnd, request: h11.Request) -> None:
         """Answer what is no WebSocket: a question whether it is worth to come, or a mistake."""
@@ -175,7 +174,7 @@ class LeasePort:
             self._refuse(client, RequestRefused(503, "the service stops"))
         except Exception as error:
             # One client's misfortune; the others must not learn of it.
-            self._tell("client.failed", error=f"{type(error).__name__}: {error}"[:500])
+            self._tell("client.failed", error=words(error))
             self._refuse(client, RequestRefused(500, "the service failed; its log says how"))
 
     async def _join(self, client: ClientEnd, request: h11.Request, lease: Lease) -> None:

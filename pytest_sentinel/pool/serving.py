@@ -29,6 +29,7 @@ from pytest_sentinel.pool.samehost import machine_identity
 from pytest_sentinel.pool.servesettings import ServeSettings
 from pytest_sentinel.pool.service import LeasePort
 from pytest_sentinel.pool.snapshot import Event, PoolStatistics
+from pytest_sentinel.pool.tasks import words
 from pytest_sentinel.pool.terms import Terms
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -90,6 +91,7 @@ class Serving:
 
     async def _serve(self, leases: socket.socket, control: socket.socket) -> int:
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(self._failed)
         for number in _SIGNALS:
             loop.add_signal_handler(number, self._signalled, number)
         began = time.monotonic()
@@ -153,6 +155,12 @@ class Serving:
     def _revoked(self) -> int:
         """Return how many leases have been ended by the service so far."""
         return self._pool.statistics().counters.get("ends_total", {}).get("revoked", 0)
+
+    def _failed(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Note what nothing else has caught, where asyncio would write a traceback each time."""
+        error = context.get("exception")
+        told = str(context.get("message", ""))
+        self._pool.failed("callback", told if error is None else f"{told}: {words(error)}")
 
     def _signalled(self, number: int) -> None:
         self._say("service.signalled", signal=signal.Signals(number).name)

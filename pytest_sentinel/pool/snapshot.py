@@ -85,6 +85,28 @@ class MemoryFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class FailureFigures:
+    """The last failure of one kind of background work; ``ago`` in seconds."""
+
+    task: str
+    error: str
+    ago: float
+
+
+@dataclass(frozen=True, slots=True)
+class UpkeepFigures:
+    """How the work in the background goes.
+
+    Attributes:
+        last_round_ago: seconds since a whole round of housekeeping was done.
+        failures: the last one of each kind.
+    """
+
+    last_round_ago: float = 0.0
+    failures: tuple[FailureFigures, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class PoolStatistics:
     """A pool at one moment.
 
@@ -107,3 +129,4 @@ class PoolStatistics:
     memory: MemoryFigures
     draining: bool
     generation: int
+    upkeep: UpkeepFigures = UpkeepFigures()

@@ -12,9 +12,11 @@ from pytest_sentinel.pool.places import Place
 from pytest_sentinel.pool.snapshot import (
     BreakerFigures,
     BrowserFigures,
+    FailureFigures,
     LeaseFigures,
     MemoryFigures,
     PoolStatistics,
+    UpkeepFigures,
 )
 from pytest_sentinel.pool.tickets import TicketState
 from pytest_sentinel.pool.wear import Browser
@@ -27,17 +29,26 @@ class Shell:
     Attributes:
         kept: by name, every browser from its launch to the end of its last process.
         used: bytes that all browsers took at the last reading, ``budget`` what they might.
+        kept_house_at: when the last round of housekeeping was done; None before the first.
+        failures: by what failed in the background, when it last did, and why.
     """
 
     kept: dict[str, Kept] = field(default_factory=dict)
     counters: dict[str, dict[str, int]] = field(default_factory=dict)
     used: int = 0
     budget: int | None = None
+    kept_house_at: float | None = None
+    failures: dict[str, tuple[float, str]] = field(default_factory=dict)
 
     def count(self, name: str, cause: str, number: int = 1) -> None:
         """Add to a counter."""
         causes = self.counters.setdefault(name, {})
         causes[cause] = causes.get(cause, 0) + number
+
+    def fail(self, what: str, cause: str, now: float) -> None:
+        """Note a failure of work in the background."""
+        self.count("task_failures_total", what)
+        self.failures[what] = (now, cause)
 
     def next_upstream(self, options: PoolOptions) -> str | None:
         """Return the other people's server that fewest of our browsers stand for."""
@@ -73,6 +84,10 @@ def describe(leases: Leases, shell: Shell, now: float) -> PoolStatistics:
         memory=MemoryFigures(shell.used, shell.budget, leases.paused),
         draining=leases.draining,
         generation=leases.generation,
+        upkeep=UpkeepFigures(
+            0.0 if shell.kept_house_at is None else now - shell.kept_house_at,
+            tuple(FailureFigures(k, why, now - at) for k, (at, why) in shell.failures.items()),
+        ),
     )
 
 

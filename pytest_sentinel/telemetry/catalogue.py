@@ -209,6 +209,7 @@ CATALOGUE: Final[tuple[Series, ...]] = (
     _pool("probes_total", "Probes of browser servers, by how they went", "cause"),
     _pool("contexts_disposed_total", "Contexts ended for a client that left them, by why", "cause"),
     _pool("leftovers_total", "What a dead service had left, by kind", "cause"),
+    _pool("task_failures_total", "Work in the background that failed, by kind", "cause"),
     _gauge("clients", "Connections to the lease port", source="service"),
     _counter("refusals", "Clients that were turned away, by HTTP status", "status", source="service"),
     _histogram("acquire_wait_seconds", "From the request to the lease", WAITS, source="service"),

@@ -11,9 +11,11 @@ from pytest_sentinel.pool.options import PoolOptions
 from pytest_sentinel.pool.snapshot import (
     BreakerFigures,
     BrowserFigures,
+    FailureFigures,
     LeaseFigures,
     MemoryFigures,
     PoolStatistics,
+    UpkeepFigures,
 )
 
 OPTIONS = PoolOptions(maximum=2, contexts_per_browser=4, max_waiting=3)
@@ -139,3 +141,24 @@ def test_pressure_counts_those_who_wait() -> None:
     assert readiness(busy, OPTIONS).pressure == 1.25
     assert (readiness(busy, OPTIONS).free, readiness(POOL, OPTIONS).free) == (0, 8)
     assert readiness(replace(POOL, maximum=0), OPTIONS).pressure == 1.0
+
+
+def test_housekeeping_that_does_not_come_round_is_failing() -> None:
+    """Without it nothing is probed, weighed or cleaned; a restart may help."""
+    late = replace(POOL, upkeep=UpkeepFigures(last_round_ago=31.0))
+
+    assert health(POOL).status == "ok"
+    assert (health(late).status, word(late, "housekeeping")) == ("failing", "failing")
+    assert readiness(late, OPTIONS).reason == "housekeeping"
+
+
+def test_a_failure_in_the_background_degrades_for_a_minute() -> None:
+    """Somebody should know what failed, and why; what is long over is in the counters."""
+    failure = FailureFigures("launch", "OSError: No space left on device", 3.0)
+    failed = replace(POOL, upkeep=UpkeepFigures(0.5, (failure,)))
+    over = replace(POOL, upkeep=UpkeepFigures(0.5, (replace(failure, ago=61.0),)))
+
+    assert (health(failed).status, word(failed, "task launch")) == ("degraded", "degraded")
+    assert "No space left" in health(failed).components[-1].detail
+    assert health(over).status == "ok"
+    assert readiness(failed, OPTIONS).ready
