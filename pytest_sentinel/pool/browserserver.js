@@ -22,6 +22,7 @@
 
 const http = require('node:http');
 const net = require('node:net');
+const { guard } = require('./frameguard.js');
 const playwright = require(process.argv[2]);
 require('node:module').flushCompileCache?.(); // for the next server, which need not wait for our end
 const say = (fact) => process.stdout.write(JSON.stringify(fact) + '\n');
@@ -209,6 +210,7 @@ async function serve({ engine, options, upstream }) {
     pid = server.process().pid;
     const { port } = new URL(endpoint);
     door = [...listening].find((one) => one.address()?.port === Number(port));
+    if (door) guard(door);
   }
   await monitoring();
   say({ endpoint, pid, takes: Boolean(door?.listenerCount('upgrade')) });
