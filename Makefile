@@ -24,6 +24,7 @@ PURE := addresses.py \
   pool/actions.py \
   pool/breaker.py \
   pool/browserlog.py \
+  pool/callers.py \
   pool/distribution.py \
   pool/frames.py \
   pool/health.py \

@@ -10,6 +10,7 @@ import json
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +27,7 @@ from pytest_sentinel.units import format_duration, format_size
 
 _PLAIN_WIDTH: Final = 120
 _WATCH_EVERY: Final = 1.0
+_LONGEST_WORDS: Final = 2000  # of a refusal
 _TONES: Final = {"ok": "green", "degraded": "yellow", "failing": "red", "ready": "green"}
 
 
@@ -85,19 +87,28 @@ def _told(status: int, text: str) -> str:
         click.ClickException: it is a refusal.
     """
     if status >= 400:
-        raise click.ClickException(text.strip().removeprefix("sentinel: ") or f"status {status}")
+        words = text.strip().removeprefix("sentinel: ")[:_LONGEST_WORDS]
+        raise click.ClickException(words or f"status {status}")
     return text
+
+
+@contextmanager
+def _of_service(control: Address) -> Iterator[None]:
+    """Turn an answer that no service of this version gives, or none at all, into one sentence."""
+    try:
+        yield
+    except SentinelError as error:
+        raise click.ClickException(str(error)) from error
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        problem = f"the server at {control} is not a sentinel service of this version"
+        raise click.ClickException(problem) from error
 
 
 def _command(control: Address, path: str, **how: Any) -> dict[str, Any]:
     """Have the service do something; return what it says."""
-    try:
-        found: dict[str, Any] = json.loads(_told(*ask(control, path, method="POST", **how)))
-    except ValueError:
-        raise click.ClickException(f"the server at {control} is not a sentinel service") from None
-    except SentinelError as error:
-        raise click.ClickException(str(error)) from error
-    return found
+    with _of_service(control):
+        found = json.loads(_told(*ask(control, path, method="POST", **how)))
+        return dict(found.items())
 
 
 @click.command(epilog="Example: sentinel status --watch")
@@ -112,21 +123,17 @@ def status(
     The exit status is 1 when the service cannot be reached or rejects the token.
     """
 
-    def read() -> str:
-        try:
-            return _told(*ask(control, "/status", token=_token(token_file), timeout=timeout))
-        except SentinelError as error:
-            raise click.ClickException(str(error)) from error
+    def read() -> dict[str, Any]:
+        answer = ask(control, "/status", token=_token(token_file), timeout=timeout)
+        return dict(json.loads(_told(*answer)).items())
 
     def table() -> RenderableType:
-        try:
-            return picture(json.loads(read()))
-        except (ValueError, KeyError) as error:
-            problem = f"the server at {control} is not a sentinel service of this version"
-            raise click.ClickException(problem) from error
+        with _of_service(control):
+            return picture(read())
 
     if as_json:
-        click.echo(json.dumps(json.loads(read()), indent=2))
+        with _of_service(control):
+            click.echo(json.dumps(read(), indent=2))
         return
     console = Console(highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
@@ -165,19 +172,17 @@ def health(
     failing and for a service that does not answer.
     """
     path = "/ready" if ready else "/health"
-    try:
+    with _of_service(control):
         answered, facts = ask_for_facts(control, path, token=_token(token_file), timeout=timeout)
-    except SentinelError as error:
-        raise click.ClickException(str(error)) from error
-    if as_json:
-        click.echo(json.dumps(facts, indent=2))
-    elif ready:
-        click.echo("ready" if facts.get("ready") else f"not ready: {facts.get('reason')}")
-    else:
-        click.echo(facts.get("status"))
-        for part in facts.get("components", ()):
-            if part["status"] != "ok":
-                click.echo(f"  {part['name']}: {part['status']}: {part['detail']}")
+        if as_json:
+            click.echo(json.dumps(facts, indent=2))
+        elif ready:
+            click.echo("ready" if facts["ready"] else f"not ready: {facts['reason']}")
+        else:
+            click.echo(facts["status"])
+            for part in facts["components"]:
+                if part["status"] != "ok":
+                    click.echo(f"  {part['name']}: {part['status']}: {part['detail']}")
     sys.exit(0 if answered == 200 else 1)
 
 
@@ -186,7 +191,8 @@ def health(
 def restart(*, control: Address, token_file: Path | None, timeout: float) -> None:
     """Replace every browser of a running service, one at a time, without losing a lease."""
     facts = _command(control, "/restart", token=_token(token_file), timeout=timeout)
-    click.echo(f"browsers are being replaced; this is generation {facts['generation']}")
+    generation = facts.get("generation")
+    click.echo(f"browsers are being replaced; this is generation {generation}")
 
 
 @click.command(epilog="Example: sentinel drain --wait 60")
@@ -226,7 +232,7 @@ def resize(*, control: Address, token_file: Path | None, timeout: float, maximum
     """
     body = {"maximum": maximum}
     facts = _command(control, "/resize", token=_token(token_file), timeout=timeout, body=body)
-    click.echo(f"at most {facts['maximum']} browsers")
+    click.echo(f"at most {facts.get('maximum')} browsers")
 
 
 def picture(facts: dict[str, Any]) -> RenderableType:

@@ -1,9 +1,16 @@
-"""Ask a running service something, over HTTP; the one client of both its ports. No opinions."""
+"""Ask a running service something, over HTTP; the one client of both its ports. No opinions.
+
+Law: whatever answers, in whatever pieces, the whole of it takes no longer than it may, and no more
+memory.
+"""
 
 from __future__ import annotations
 
 import http.client
+import io
 import json
+import socket
+import time
 from typing import Any
 
 from pytest_sentinel.addresses import Address
@@ -21,7 +28,7 @@ def ask(
     body: dict[str, Any] | None = None,
     timeout: float = 5.0,
 ) -> tuple[int, str]:
-    """Return the status and the text of a service's answer; ``timeout`` is seconds per step.
+    """Return the status and the text of a service's answer; ``timeout`` is seconds for it all.
 
     Raises:
         ServiceUnreachable: nothing answers there, or what answers does not speak HTTP.
@@ -30,11 +37,15 @@ def ask(
     if token is not None:
         headers["Authorization"] = f"Bearer {token}"
     payload = None if body is None else json.dumps(body).encode()
+    deadline = time.monotonic() + timeout
     connection = http.client.HTTPConnection(address.host, address.port, timeout=timeout)
     try:
-        connection.request(method, path, payload, headers)
-        answer = connection.getresponse()
-        return answer.status, answer.read(_MOST).decode(errors="replace")
+        connection.connect()
+        with connection.sock as sock:
+            connection.sock = _Bounded(sock, deadline)
+            connection.request(method, path, payload, headers)
+            answer = connection.getresponse()
+            return answer.status, answer.read(_MOST).decode(errors="replace")
     except TimeoutError:
         raise ServiceUnreachable(str(address), f"no answer within {timeout:g} s") from None
     except (OSError, http.client.HTTPException, UnicodeError) as error:
@@ -42,6 +53,55 @@ def ask(
         raise ServiceUnreachable(str(address), why) from None
     finally:
         connection.close()
+
+
+class _Bounded:
+    """A socket as http.client needs it, of which every step ends by the same moment.
+
+    A time-out of a socket is for each step alone: one who sends a byte a second never meets it.
+    """
+
+    def __init__(self, sock: socket.socket, deadline: float) -> None:
+        self._sock = sock
+        self._deadline = deadline
+
+    def sendall(self, data: bytes) -> None:
+        """Send it all."""
+        self._hurry()
+        self._sock.sendall(data)
+
+    def makefile(self, _: str) -> io.BufferedReader:
+        """Return what reads the answer."""
+        return io.BufferedReader(_Answer(self))
+
+    def receive(self, buffer: memoryview) -> int:
+        """Read what is there."""
+        self._hurry()
+        return self._sock.recv_into(buffer)
+
+    def close(self) -> None:
+        """Keep it open: http.client lets go of it before it has read the answer."""
+
+    def _hurry(self) -> None:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._sock.settimeout(left)
+
+
+class _Answer(io.RawIOBase):
+    """Reads from a socket that is bounded."""
+
+    def __init__(self, sock: _Bounded) -> None:
+        self._sock = sock
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read what is there."""
+        return self._sock.receive(memoryview(buffer))
 
 
 def ask_for_facts(address: Address, path: str, **how: Any) -> tuple[int, dict[str, Any]]:
@@ -53,7 +113,7 @@ def ask_for_facts(address: Address, path: str, **how: Any) -> tuple[int, dict[st
     status, text = ask(address, path, **how)
     try:
         facts = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         facts = None
     if not isinstance(facts, dict):
         first = text.strip().partition("\n")[0][:200]

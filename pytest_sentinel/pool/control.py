@@ -21,7 +21,8 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from pytest_sentinel import __version__
-from pytest_sentinel.errors import SettingError
+from pytest_sentinel.errors import RequestRefused, SettingError
+from pytest_sentinel.pool import callers
 from pytest_sentinel.pool.health import FAILING, Health, Readiness
 from pytest_sentinel.pool.snapshot import Event, PoolStatistics
 from pytest_sentinel.pool.upgrade import is_token
@@ -137,12 +138,19 @@ class ControlPort:
         return answer
 
     def _why_not(self, request: web.Request) -> web.Response | None:
-        if "Origin" in request.headers:
-            return _say(403, "web pages are not served")
+        headers = request.headers
+        try:
+            callers.check(
+                headers.getall("Host", []),
+                headers.getall("Origin", []),
+                has_token=self._token is not None,
+            )
+        except RequestRefused as refused:
+            return _say(refused.status, str(refused))
         open_to_all = request.method in ("GET", "HEAD") and request.path != "/status"
         if self._token is None or open_to_all:
             return None
-        scheme, _, shown = request.headers.get("Authorization", "").partition(" ")
+        scheme, _, shown = headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not is_token(shown.strip(), self._token):
             answer = _say(401, "a token is needed: header `Authorization: Bearer TOKEN`")
             answer.headers["WWW-Authenticate"] = "Bearer"
@@ -181,14 +189,12 @@ class ControlPort:
         return _json({"generation": await self._service.restart()}, 202)
 
     async def _resize(self, request: web.Request) -> web.Response:
-        try:
-            told = json.loads(await request.text())
-            maximum = told["maximum"]
-        except (ValueError, TypeError, KeyError):
+        maximum = _read_maximum(await request.read())
+        if maximum is None:
             return _say(400, 'the body is not {"maximum": NUMBER}')
-        if type(maximum) is not int or not 1 <= maximum <= _MOST_BROWSERS:
-            return _say(400, f"the maximum is not a number from 1 to {_MOST_BROWSERS}")
         try:
+            if not 1 <= maximum <= _MOST_BROWSERS:
+                return _say(400, f"the maximum is not a number from 1 to {_MOST_BROWSERS}")
             self._service.resize(maximum)
         except SettingError as error:
             return _say(400, str(error))
@@ -208,6 +214,18 @@ class _Saying(logging.Handler):
         if not isinstance(error, HttpProcessingError):
             told = f"{type(error).__name__}: {error}"[:500] if error else record.getMessage()[:500]
             self._say(Event("control.failed", time.time(), {"error": told}))
+
+
+def _read_maximum(body: bytes) -> int | None:
+    """Return the one number that a body of JSON in UTF-8 says; None where it says anything else."""
+    try:
+        told = json.loads(body.decode(), object_pairs_hook=tuple)
+    except (ValueError, RecursionError):
+        return None
+    match told:
+        case (("maximum", int(maximum)),) if type(told) is tuple and type(maximum) is int:
+            return maximum
+    return None
 
 
 def _cut_off(handler: Any) -> None:

@@ -28,6 +28,7 @@ from pytest_sentinel.pool.tasks import Tasks, words
 from pytest_sentinel.pool.terms import FarEnd, Lease, Leasing, Terms
 from pytest_sentinel.telemetry.catalogue import LEASES, WAITS
 
+_JSON = "application/json"
 _REASON_WITHIN = 0.5  # from the end of a browser server to the pool's word on why
 
 
@@ -124,6 +125,7 @@ class LeasePort:
     def _asked(self, client: ClientEnd, request: h11.Request) -> None:
         """Answer a whole request."""
         self._timers[client].cancel()
+        client.wants_body = request.method != b"HEAD"
         peer = client.transport.get_extra_info("peername") or ("unknown",)
         if not upgrade.is_upgrade(request):
             self._answer(client, request)
@@ -134,9 +136,10 @@ class LeasePort:
 
     def _answer(self, client: ClientEnd, request: h11.Request) -> None:
         """Answer what is no WebSocket: a question whether it is worth to come, or a mistake."""
-        if request.method in (b"GET", b"HEAD") and request.target == b"/ready":
+        upgrade.check_caller(request, self._terms.token)
+        if upgrade.asks_ready(request):
             status, body = self._ready()
-            client.end(upgrade.answer(status, json.dumps(body) + "\n", "application/json"))
+            self._say_last(client, upgrade.answer(status, json.dumps(body) + "\n", _JSON))
             return
         raise RequestRefused(
             426,
@@ -151,7 +154,10 @@ class LeasePort:
         self.refusals[refused.status] += 1
         self._tell("client.refused", status=refused.status, problem=refused.problem)
         client.listener = None
-        client.end(upgrade.refusal(refused))
+        self._say_last(client, upgrade.refusal(refused))
+
+    def _say_last(self, client: ClientEnd, answer: bytes) -> None:
+        client.end(answer if client.wants_body else upgrade.without_body(answer))
 
     # A client stays
 

@@ -200,6 +200,7 @@ class ClientEnd(End):
         self.listener: Callable[[ClientEnd, bytes], None] | None = listener
         self.early = bytearray()  # what it said before there was anybody to hear it
         self.spoke = asyncio.Event()
+        self.wants_body = True  # of an answer in HTTP; one that asked by HEAD does not
         self._discarded = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl
 import h11
 
 from pytest_sentinel.errors import PoolRefused, RequestRefused
+from pytest_sentinel.pool import callers
 from pytest_sentinel.units import parse_duration
 
 HEAD_LIMIT: Final = 64 * 1024  # pytest-playwright puts all launch options into one header
@@ -84,12 +85,20 @@ def is_upgrade(request: h11.Request) -> bool:
     return request.method == b"GET" and "websocket" in words
 
 
+def asks_ready(request: h11.Request) -> bool:
+    """Tell whether a request asks if it is worth to come; whatever its query says."""
+    path = request.target.partition(b"?")[0]
+    return request.method in (b"GET", b"HEAD") and path == b"/ready"
+
+
 def value(request: h11.Request, name: bytes) -> str:
     """Return the first header of this name, or an empty text."""
-    for found, text in request.headers:
-        if found == name:
-            return text.decode("latin-1")
-    return ""
+    return next(iter(values(request, name)), "")
+
+
+def values(request: h11.Request, name: bytes) -> list[str]:
+    """Return every header of this name."""
+    return [text.decode("latin-1") for found, text in request.headers if found == name]
 
 
 def read_ask(request: h11.Request, engines: Iterable[str], token: bytes | None, peer: str) -> Ask:
@@ -108,7 +117,7 @@ def read_ask(request: h11.Request, engines: Iterable[str], token: bytes | None, 
         raise RequestRefused(400, "the query is not NAME=VALUE&NAME=VALUE") from None
     told = dict(asked)
     check_token(request, told.get("token"), token)
-    check_origin(request)
+    check_caller(request, token)
     unknown = sorted({name for name, _ in asked} - set(_ASKABLE))
     if unknown:
         raise RequestRefused(
@@ -154,14 +163,14 @@ def is_token(shown: str, token: bytes) -> bool:
     )
 
 
-def check_origin(request: h11.Request) -> None:
+def check_caller(request: h11.Request, token: bytes | None) -> None:
     """Turn away web pages: what a browser under test shows may not reach for the browsers.
 
     Raises:
-        RequestRefused: the request has an Origin, which no client of Playwright sends.
+        RequestRefused: the request has an Origin, which no client of Playwright sends, or a Host
+            that is none of this machine where there is no token.
     """
-    if value(request, b"origin"):
-        raise RequestRefused(403, "web pages are not served", "Connect with Playwright.")
+    callers.check(values(request, b"host"), values(request, b"origin"), has_token=token is not None)
 
 
 def _engine(path: str, connecting: str, engines: tuple[str, ...]) -> str:
@@ -242,6 +251,11 @@ def refusal(refused: RequestRefused) -> bytes:
     if refused.status == 401:
         headers.append("WWW-Authenticate: Bearer")
     return answer(refused.status, f"sentinel: {refused}\n", "text/plain; charset=utf-8", headers)
+
+
+def without_body(whole: bytes) -> bytes:
+    """Return an answer as ``HEAD`` gets it: with the length of a body, and without one."""
+    return whole[: whole.index(b"\r\n\r\n") + 4]
 
 
 def answer(status: int, body: str, kind: str, headers: Iterable[str] = ()) -> bytes:

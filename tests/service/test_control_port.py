@@ -61,10 +61,19 @@ class Stage:
         self.events = events
         self.address = address
 
-    async def ask(self, method: str, path: str, *headers: str, body: str = "") -> tuple[int, str]:
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        *headers: str,
+        body: str | bytes = "",
+        host: str = "localhost",
+    ) -> tuple[int, str]:
         reader, writer = await asyncio.open_connection(*self.address)
-        lines = [f"{method} {path} HTTP/1.1", "Host: x", f"Content-Length: {len(body)}", *headers]
-        writer.write("\r\n".join([*lines, "", body]).encode())
+        data = body.encode() if isinstance(body, str) else body
+        length = f"Content-Length: {len(data)}"
+        lines = [f"{method} {path} HTTP/1.1", f"Host: {host}", length, *headers]
+        writer.write("\r\n".join([*lines, "", ""]).encode() + data)
         told = (await reader.read()).decode()
         await hang_up(writer)
         return int(told.split()[1]), told.partition("\r\n\r\n")[2]
@@ -118,6 +127,65 @@ def test_a_web_page_commands_nothing(path: str, body: str, done: str) -> None:
             assert here.service.done == []
             assert (await here.ask("POST", path, body=body))[0] in (200, 202)
             assert here.service.done == [done]
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("path", ["/status", "/metrics", "/health", "/ready?x=1"])
+def test_another_name_of_this_machine_is_not_its_own(path: str) -> None:
+    """A page whose name resolves to loopback reads nothing; with a token any name will do."""
+
+    async def scenario() -> None:
+        async with stage() as here:
+            for host in ("evil.example", "evil.example:9324", "127.0.0.1.nip.io", "", "10.0.0.1"):
+                status, text = await here.ask("GET", path, host=host)
+                assert status == 403
+                assert "Connect to 127.0.0.1 or localhost, or start" in text
+            for host in ("LOCALHOST.", "127.0.0.1:1", "[::1]:9324", "a.localhost"):
+                assert (await here.ask("GET", path, host=host))[0] == 200
+            for origin in ("Origin:", "Origin: null", "Origin:\r\nOrigin:"):
+                assert (await here.ask("GET", path, origin))[0] in (400, 403)
+            assert (await here.ask("GET", path, "Host: evil.example"))[0] in (400, 403)
+        async with stage(TOKEN) as here:
+            assert (await here.ask("GET", path, BEARER, host="sentinel-pods:9324"))[0] == 200
+
+    run(scenario)
+
+
+def test_head_has_no_body() -> None:
+    """HEAD is answered with headers alone, by refusals too."""
+
+    async def scenario() -> None:
+        async with stage() as here:
+            for path, status in (("/ready?x=1", 200), ("/health", 200), ("/nothing", 404)):
+                assert await here.ask("HEAD", path) == (status, "")
+            assert await here.ask("HEAD", "/status", host="evil.example") == (403, "")
+
+    run(scenario)
+
+
+ODD_BODIES = [
+    *("", "[]", "5", "null", "{}", '{"maximum": "5"}', '{"maximum": true}', '{"maximum": 5.0}'),
+    *('{"maximum": NaN}', '{"maximum": 1e400}', '{"maximum": null}', '{"Maximum": 5}', "[[1, 2]]"),
+    *('{"maximum": 5, "maximum": 6}', '{"maximum": 5, "x": 1}', '{"maximum": {"maximum": 5}}'),
+    *("[" * 4000, '{"maximum":' * 300, '{"maximum": ' + "9" * 4000 + "}", '{"maximum": -1}'),
+    *('{"maximum": 0}', '{"maximum": 1001}', '[["maximum", 5]]'),
+    *('{"maximum": 5}'.encode(code) for code in ("utf-16", "utf-16-le", "utf-32", "utf-8-sig")),
+    *(b'{"maximum": 5\xff}', b"\xff\xfe", b'{"max\xc0\x80imum": 5}', b"\0"),
+]
+
+
+@pytest.mark.parametrize("body", ODD_BODIES)
+def test_odd_json_is_a_mistake_of_the_client(body: str | bytes) -> None:
+    """Deep, wrongly encoded, of the wrong type or ambiguous: 400, and nothing is done."""
+
+    async def scenario() -> None:
+        async with stage() as here:
+            for header in ("X: 1", "Content-Type: application/json; charset=utf-16"):
+                assert (await here.ask("POST", "/resize", header, body=body))[0] == 400
+            assert (await here.ask("POST", "/resize", "Content-Type: x; charset=no-such"))[0] == 400
+            assert here.service.done == []
+            assert here.events == []
 
     run(scenario)
 
@@ -210,7 +278,7 @@ def test_a_connection_that_dawdles_is_cut_off(monkeypatch: pytest.MonkeyPatch) -
     async def scenario() -> None:
         async with stage() as here:
             reader, writer = await asyncio.open_connection(*here.address)
-            writer.write(b"GET /health HTTP/1.1\r\nHost: x\r\n")
+            writer.write(b"GET /health HTTP/1.1\r\nHost: localhost\r\n")
             with suppress(ConnectionResetError):
                 assert await reader.read() == b""
             await hang_up(writer)

@@ -10,7 +10,7 @@ from contextlib import suppress
 import pytest
 
 from pytest_sentinel.errors import PoolRefused, Refusal
-from tests.service.ports import AGREED, SECRET, hang_up, run, stage, until
+from tests.service.ports import AGREED, HEAD, SECRET, hang_up, run, stage, until
 
 HELLO = (
     b"\x81\x85\x01\x02\x03\x04" + b"hello"
@@ -453,12 +453,48 @@ def test_a_plain_request_learns_how_to_come() -> None:
 
     async def scenario() -> None:
         async with stage() as here:
-            plain = await here.answer(b"GET /chromium/json HTTP/1.1\r\nHost: x\r\n\r\n")
+            plain = await here.answer(b"GET /chromium/json HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert plain.startswith("HTTP/1.1 426 ")
             assert "playwright.chromium.connect('ws://" in plain
-            ready = await here.answer(b"GET /ready HTTP/1.1\r\nHost: x\r\n\r\n")
+            ready = await here.answer(b"GET /ready HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert ready.startswith("HTTP/1.1 200 OK\r\n")
             assert json.loads(ready.partition("\r\n\r\n")[2]) == {"ready": True}
+
+    run(scenario)
+
+
+def test_another_name_of_this_machine_is_not_its_own() -> None:
+    """A page whose name resolves to loopback gets neither a lease nor an answer without a token."""
+
+    async def scenario() -> None:
+        async with stage() as here:
+            for host in ("evil.example", "localhost.evil.example:9323", "", "10.1.2.3"):
+                upgraded = HEAD.format(target="/chromium", more="").replace("localhost", host)
+                for head in (upgraded, f"GET /ready HTTP/1.1\r\nHost: {host}\r\n\r\n"):
+                    answer = await here.answer(head.encode())
+                    assert answer.startswith("HTTP/1.1 403 Forbidden\r\n"), head
+                    assert "Connect to 127.0.0.1 or localhost" in answer
+            origin = "GET /ready HTTP/1.1\r\nHost: localhost\r\nOrigin:\r\n\r\n"
+            assert (await here.answer(origin.encode())).startswith("HTTP/1.1 403 ")
+            assert here.pool.asked == []
+        async with stage(token=b"0123456789abcdef") as here:
+            ready = await here.answer(b"GET /ready HTTP/1.1\r\nHost: pod-1.sentinel\r\n\r\n")
+            assert ready.startswith("HTTP/1.1 200 OK\r\n")
+
+    run(scenario)
+
+
+def test_head_has_no_body() -> None:
+    """HEAD gets the headers of an answer or of a refusal; a query on /ready means nothing."""
+
+    async def scenario() -> None:
+        async with stage() as here:
+            for path, status in (("/ready", 200), ("/ready?x=1", 200), ("/chromium", 426)):
+                request = f" {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"
+                whole = await here.answer(f"GET{request}".encode())
+                head = await here.answer(f"HEAD{request}".encode())
+                assert whole.startswith(f"HTTP/1.1 {status} ")
+                assert head == whole.partition("\r\n\r\n")[0] + "\r\n\r\n"
 
     run(scenario)
 

@@ -16,7 +16,7 @@ TOKEN = b"0123456789abcdef"
 
 def request(target: str = "/chromium", more: str = "", method: str = "GET") -> h11.Request:
     """Return a request as it is read from the wire."""
-    head = f"{method} {target} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n{more}\r\n"
+    head = f"{method} {target} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n{more}\r\n"
     found = HeadReader().feed(head.encode())
     assert found is not None
     return found
@@ -68,12 +68,39 @@ def test_nothing_is_told_without_the_token(target: str, more: str) -> None:
     assert caught.value.status == 401
 
 
-def test_web_pages_are_turned_away() -> None:
-    """Browsers send an Origin, which clients of Playwright do not."""
-    with pytest.raises(RequestRefused) as caught:
-        ask("/chromium", "Origin: http://evil.example\r\n")
+@pytest.mark.parametrize(
+    "more", ["Origin: http://evil.example\r\n", "Origin:\r\n", "Origin:\r\nOrigin: null\r\n"]
+)
+def test_web_pages_are_turned_away(more: str) -> None:
+    """Browsers send an Origin, which clients of Playwright do not; an empty one is one, too."""
+    for token, target in ((None, "/chromium"), (TOKEN, f"/chromium?token={TOKEN.decode()}")):
+        with pytest.raises(RequestRefused) as caught:
+            ask(target, more, token)
 
-    assert caught.value.status == 403
+        assert caught.value.status == 403
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "asks"),
+    [
+        ("GET", "/ready", True),
+        ("HEAD", "/ready?x=1", True),
+        ("GET", "/ready?", True),
+        ("POST", "/ready", False),
+        ("GET", "/ready/", False),
+        ("GET", "/?/ready", False),
+    ],
+)
+def test_a_question_whether_it_is_worth_to_come(method: str, target: str, *, asks: bool) -> None:
+    """It is asked by GET or HEAD, and may have a query, which means nothing."""
+    assert upgrade.asks_ready(request(target, method=method)) is asks
+
+
+def test_an_answer_to_head() -> None:
+    """It ends with its headers, which say how long a body would be."""
+    whole = upgrade.answer(200, "words", "text/plain")
+    assert upgrade.without_body(whole).endswith(b"\r\nConnection: close\r\n\r\n")
+    assert b"Content-Length: 5\r\n" in upgrade.without_body(whole)
 
 
 @pytest.mark.parametrize(
