@@ -13,7 +13,7 @@ import logging
 import socket
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -23,11 +23,13 @@ from prometheus_client.exposition import choose_encoder
 from pytest_sentinel import __version__
 from pytest_sentinel.errors import RequestRefused, SettingError
 from pytest_sentinel.pool import callers
+from pytest_sentinel.pool.entrance import Entrance
 from pytest_sentinel.pool.health import FAILING, Health, Readiness
 from pytest_sentinel.pool.snapshot import Event, PoolStatistics
 from pytest_sentinel.pool.upgrade import is_token
 
 _CONNECTION_LIFE = 30.0
+_HEAD_WITHIN = 10.0
 _BODY_LIMIT = 4096
 _MOST_CONNECTIONS = 500
 _MOST_BROWSERS = 1000
@@ -71,40 +73,38 @@ class ControlPort:
         token: bytes | None,
         identity: dict[str, str],
         say: Callable[[Event], None],
+        room: Callable[[], int] = lambda: _MOST_CONNECTIONS,
     ) -> None:
         self._service = service
         self._registry = registry
         self._token = token
         self._identity = {"version": __version__, **identity}
         self._began = time.monotonic()
-        self._server: asyncio.Server | None = None
+        self._callers: dict[Any, _Caller] = {}  # by what aiohttp has for them
+
+        def tell(name: str, **facts: Any) -> None:
+            say(Event(name, time.time(), facts))
+
+        self.entrance = Entrance(
+            lambda: _Caller(self._runner.server, self._callers, self.entrance),
+            room,
+            lambda dropped: tell("clients.dropped", port="control", **dropped),
+            lambda _, cause: tell("control.failed", error=cause),
+        )
         log = logging.Logger("sentinel.control", logging.ERROR)
         log.addHandler(_Saying(say))
         self._runner = web.AppRunner(
             self._app(), access_log=None, keepalive_timeout=5.0, logger=log
         )
-        self._open: set[asyncio.Transport] = set()
 
     async def start(self, sock: socket.socket) -> None:
         """Begin to answer on a bound socket."""
         await self._runner.setup()
-        make = self._runner.server
-        assert make is not None
-        loop = asyncio.get_running_loop()
-
-        def protocol() -> asyncio.Protocol:
-            handler: Any = make()
-            loop.call_later(_CONNECTION_LIFE, _cut_off, handler)
-            if len(make.connections) >= _MOST_CONNECTIONS:
-                loop.call_soon(_cut_off, handler)
-            return handler  # type: ignore[no-any-return]
-
-        self._server = await loop.create_server(protocol, sock=sock)
+        self.entrance.open(sock)
 
     async def close(self) -> None:
         """Answer no more."""
-        if self._server is not None:
-            self._server.close()
+        await self.entrance.close()
         await self._runner.cleanup()
 
     def _app(self) -> web.Application:
@@ -125,6 +125,10 @@ class ControlPort:
         handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
     ) -> web.StreamResponse:
         """Let in who may ask this; close the connection after the answer."""
+        caller = self._callers.get(request.protocol)
+        if caller is not None:
+            self.entrance.serve(caller)
+            caller.end_within(_CONNECTION_LIFE)
         refused = self._why_not(request)
         if refused is not None:
             answer: web.StreamResponse = refused
@@ -135,6 +139,8 @@ class ControlPort:
                 answer = _say(error.status, error.reason)
         answer.headers["Cache-Control"] = "no-store"
         answer.force_close()
+        if caller is not None:
+            self.entrance.answered(caller)
         return answer
 
     def _why_not(self, request: web.Request) -> web.Response | None:
@@ -201,6 +207,57 @@ class ControlPort:
         return _json({"maximum": maximum})
 
 
+class _Caller(asyncio.Protocol):
+    """One connection: aiohttp's, with limits on how long it may take."""
+
+    def __init__(self, make: Any, callers: dict[Any, _Caller], entrance: Entrance) -> None:
+        self._handler = make()
+        self._callers = callers
+        self._entrance = entrance
+        self._life: asyncio.TimerHandle | None = None
+        self.transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self.transport = cast("asyncio.Transport", transport)
+        self._callers[self._handler] = self
+        self.end_within(min(_HEAD_WITHIN, _CONNECTION_LIFE))
+        self._handler.connection_made(transport)
+
+    def end_within(self, seconds: float) -> None:
+        """Cut the connection off after so many seconds from now."""
+        if self._life is not None:
+            self._life.cancel()
+        if self.transport is not None:
+            loop = asyncio.get_running_loop()
+            self._life = loop.call_later(seconds, self.transport.abort)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End."""
+        if self._life is not None:
+            self._life.cancel()
+        self._callers.pop(self._handler, None)
+        self._entrance.left(self)
+        self._handler.connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Have aiohttp read it."""
+        self._entrance.spoke(self)
+        self._handler.data_received(data)
+
+    def eof_received(self) -> Any:
+        """Have aiohttp know that no more will come."""
+        return self._handler.eof_received()
+
+    def pause_writing(self) -> None:
+        """Have aiohttp wait."""
+        self._handler.pause_writing()
+
+    def resume_writing(self) -> None:
+        """Have aiohttp go on."""
+        self._handler.resume_writing()
+
+
 class _Saying(logging.Handler):
     """Says what went wrong in an answer as an event; what clients send wrong is not news."""
 
@@ -226,11 +283,6 @@ def _read_maximum(body: bytes) -> int | None:
         case (("maximum", int(maximum)),) if type(told) is tuple and type(maximum) is int:
             return maximum
     return None
-
-
-def _cut_off(handler: Any) -> None:
-    if handler.transport is not None:
-        handler.transport.abort()
 
 
 def _json(told: dict[str, Any], status: int = 200) -> web.Response:

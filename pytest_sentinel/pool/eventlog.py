@@ -17,6 +17,9 @@ from pytest_sentinel.pool.snapshot import Event
 
 _KEPT: Final = 10_000
 _CLOSED_WITHIN: Final = 2.0
+_OF_STRANGERS: Final = ("client.refused", "client.failed", "control.failed", "task.failed")
+_BURST: Final = 100.0
+_A_SECOND: Final = 5.0
 
 
 def as_json(event: Event) -> str:
@@ -45,6 +48,32 @@ def _facts(facts: Mapping[str, object]) -> str:
 FORMATS: Final[dict[str, Callable[[Event], str]]] = {"json": as_json, "text": as_text}
 
 
+class Flow:
+    """Bounds how often strangers can have something written.
+
+    Of each name so many events are let through at once, and then so many a second; the next one
+    that is let through has the number of those that were not, as ``unsaid``.
+    """
+
+    def __init__(self) -> None:
+        self._left: dict[str, tuple[float, float]] = {}  # by name, and as of when
+        self._unsaid: dict[str, int] = {}
+
+    def pass_on(self, event: Event) -> Event | None:
+        """Return the event as it is to be written, or None."""
+        if event.name not in _OF_STRANGERS:
+            return event
+        left, before = self._left.get(event.name, (_BURST, event.at))
+        left = min(_BURST, left + max(0.0, event.at - before) * _A_SECOND)
+        self._left[event.name] = (left - 1 if left >= 1 else left, event.at)
+        if left < 1:
+            self._unsaid[event.name] = self._unsaid.get(event.name, 0) + 1
+            return None
+        unsaid = self._unsaid.pop(event.name, 0)
+        facts = {**event.facts, "unsaid": unsaid} if unsaid else event.facts
+        return Event(event.name, event.at, facts)
+
+
 class EventLog:
     """Writes events to a stream from a thread of its own; what cannot be kept is counted."""
 
@@ -52,14 +81,18 @@ class EventLog:
         self._stream = stream
         self._form = form
         self._lines: queue.Queue[Event | None] = queue.Queue(_KEPT)
+        self._flow = Flow()
         self.dropped = 0
         self._thread = threading.Thread(target=self._write, name="sentinel-log", daemon=True)
         self._thread.start()
 
     def say(self, event: Event) -> None:
         """Take an event; never waits."""
+        passed = self._flow.pass_on(event)
+        if passed is None:
+            return
         try:
-            self._lines.put_nowait(event)
+            self._lines.put_nowait(passed)
         except queue.Full:
             self.dropped += 1
 

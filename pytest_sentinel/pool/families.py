@@ -31,11 +31,13 @@ class ServiceFigures(Collector):
         statistics: Callable[[], PoolStatistics],
         readiness: Callable[[], Readiness],
         port: LeasePort,
+        clients_dropped: Callable[[], Counter[str]],
         dropped: Callable[[], int],
     ) -> None:
         self._statistics = statistics
         self._readiness = readiness
         self._port = port
+        self._clients_dropped = clients_dropped
         self._dropped = dropped
 
     def collect(self) -> Iterator[Metric]:
@@ -66,6 +68,7 @@ class ServiceFigures(Collector):
         for name, by_cause in now.counters.items():
             yield _labelled(f"pool_{name}", _single(by_cause))
         yield _plain("clients", self._port.clients)
+        yield _labelled("clients_dropped_total", _single(self._clients_dropped()))
         refusals = {(str(status),): count for status, count in self._port.refusals.items()}
         yield _labelled("refusals_total", refusals)
         yield _histogram("acquire_wait_seconds", self._port.waits)

@@ -60,8 +60,10 @@ class Readiness:
     pressure: float
 
 
-def judge(statistics: PoolStatistics, options: PoolOptions, *, listening: bool) -> Health:
-    """Return the health of a service."""
+def judge(
+    statistics: PoolStatistics, options: PoolOptions, *more: Component, listening: bool
+) -> Health:
+    """Return the health of a service; ``more`` are parts that were judged elsewhere."""
     parts = [
         Component(
             "lease-port",
@@ -72,6 +74,7 @@ def judge(statistics: PoolStatistics, options: PoolOptions, *, listening: bool) 
         _memory(statistics),
         *_breakers(statistics.breakers),
         *_upkeep(statistics),
+        *more,
     ]
     if statistics.draining:
         parts.append(Component("pool", DEGRADED, "draining: no new lease is granted"))
@@ -144,6 +147,14 @@ def _upkeep(statistics: PoolStatistics) -> Iterable[Component]:
         if failure.ago <= _FAILURES_SHOWN:
             told = f"failed {format_duration(failure.ago)} ago: {failure.error}"
             yield Component(f"task {failure.task}", DEGRADED, told)
+
+
+def descriptors(limit: int, needed: int) -> Component:
+    """Judge the limit of open files (``ulimit -n``)."""
+    few = limit < needed
+    told = f"{limit} may be open, and {needed} are needed: raise `ulimit -n`" if few else str(limit)
+    figures = {"limit": limit, "needed": needed}
+    return Component("descriptors", DEGRADED if few else OK, told, figures)
 
 
 def readiness(statistics: PoolStatistics, options: PoolOptions) -> Readiness:

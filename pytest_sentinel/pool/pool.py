@@ -51,6 +51,7 @@ class Pool:
         at_once = options.launches_at_once or max(1, (os.cpu_count() or 1) // 2)
         # Spreads wear limits, guards nothing.
         self._leases = Leases(options, at_once, random.random())  # noqa: S311
+        self._at_once = at_once
         self._shell = Shell()
         self._servers = Servers(options, self._begin)
         self._grants: dict[str, asyncio.Future[PoolRefused | None]] = {}
@@ -126,6 +127,12 @@ class Pool:
             self._timer.cancel()
         await self._servers.close()
         self.tell("pool.closed")
+
+    def most(self) -> tuple[int, int]:
+        """Return how many server processes, and how many leases, there may be at once."""
+        maximum = self._leases.maximum
+        # Beside the browsers: those that replace them, one that waits, and one that goes.
+        return maximum + self._at_once + 2, maximum * self._options.contexts_per_browser
 
     def statistics(self) -> PoolStatistics:
         """Return an immutable snapshot."""

@@ -21,6 +21,7 @@ from pytest_sentinel.addresses import Address
 from pytest_sentinel.errors import PoolRefused, RequestRefused
 from pytest_sentinel.pool import upgrade
 from pytest_sentinel.pool.distribution import Distribution
+from pytest_sentinel.pool.entrance import Entrance
 from pytest_sentinel.pool.frames import Stream
 from pytest_sentinel.pool.snapshot import Event
 from pytest_sentinel.pool.splice import ClientEnd, ServerEnd
@@ -41,12 +42,18 @@ class LeasePort:
         terms: Terms,
         say: Callable[[Event], None],
         ready: Callable[[], tuple[int, dict[str, Any]]],
+        room: Callable[[], int] | None = None,
     ) -> None:
         self._pool = pool
         self._terms = terms
         self._say = say
         self._ready = ready
-        self._server: asyncio.Server | None = None
+        self.entrance = Entrance(
+            lambda: ClientEnd(self._arrived, self._first_words()),
+            lambda: min(terms.most_clients, room() if room else terms.most_clients),
+            lambda dropped: self._tell("clients.dropped", port="lease", **dropped),
+            lambda _, cause: self._tell("client.failed", error=cause),
+        )
         self._clients: set[ClientEnd] = set()
         self._tasks = Tasks(lambda _, cause: self._tell("client.failed", error=cause))
         self._timers: dict[ClientEnd, asyncio.TimerHandle] = {}
@@ -56,15 +63,12 @@ class LeasePort:
 
     async def start(self, sock: socket.socket) -> None:
         """Begin to take clients on a bound socket."""
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            lambda: ClientEnd(self._arrived, self._first_words()), sock=sock, backlog=512
-        )
+        self.entrance.open(sock)
 
     @property
     def is_listening(self) -> bool:
         """Whether new clients are taken."""
-        return self._server is not None and self._server.is_serving()
+        return self.entrance.is_open
 
     @property
     def clients(self) -> int:
@@ -73,8 +77,7 @@ class LeasePort:
 
     async def close(self) -> None:
         """Take no more clients, and part from those that are here with a word of why."""
-        if self._server is not None:
-            self._server.close()
+        await self.entrance.close()
         self._tasks.cancel()
         if tasks := self._tasks.running():
             await asyncio.wait(tasks)
@@ -84,8 +87,6 @@ class LeasePort:
             await asyncio.wait([client.closed for client in self._clients], timeout=1.0)
         for client in list(self._clients):
             client.transport.abort()
-        if self._server is not None:
-            await self._server.wait_closed()
 
     # A client comes
 
@@ -93,6 +94,7 @@ class LeasePort:
         reader = upgrade.HeadReader()
 
         def read(client: ClientEnd, data: bytes) -> None:
+            self.entrance.spoke(client)
             try:
                 request = reader.feed(data)
                 if request is None:
@@ -106,9 +108,6 @@ class LeasePort:
         return read
 
     def _arrived(self, client: ClientEnd) -> None:
-        if len(self._clients) >= self._terms.most_clients:
-            client.transport.abort()
-            return
         self._clients.add(client)
         loop = asyncio.get_running_loop()
         self._timers[client] = loop.call_later(self._terms.head_within, self._too_slow, client)
@@ -116,6 +115,7 @@ class LeasePort:
 
     def _left(self, client: ClientEnd) -> None:
         self._clients.discard(client)
+        self.entrance.left(client)
         self._timers.pop(client).cancel()
 
     def _too_slow(self, client: ClientEnd) -> None:
@@ -126,6 +126,7 @@ class LeasePort:
         """Answer a whole request."""
         self._timers[client].cancel()
         client.wants_body = request.method != b"HEAD"
+        self.entrance.serve(client)
         peer = client.transport.get_extra_info("peername") or ("unknown",)
         if not upgrade.is_upgrade(request):
             self._answer(client, request)
@@ -157,6 +158,7 @@ class LeasePort:
         self._say_last(client, upgrade.refusal(refused))
 
     def _say_last(self, client: ClientEnd, answer: bytes) -> None:
+        self.entrance.answered(client)
         client.end(answer if client.wants_body else upgrade.without_body(answer))
 
     # A client stays

@@ -12,6 +12,7 @@ import dataclasses
 import signal
 import socket
 import time
+from collections import Counter
 from contextlib import suppress
 from typing import Any
 
@@ -20,6 +21,7 @@ from pytest_sentinel.addresses import Address
 from pytest_sentinel.errors import SettingError
 from pytest_sentinel.pool import health
 from pytest_sentinel.pool.control import ControlPort
+from pytest_sentinel.pool.descriptors import Share, in_use, raise_limit, share
 from pytest_sentinel.pool.eventlog import EventLog
 from pytest_sentinel.pool.families import ServiceFigures, make_registry
 from pytest_sentinel.pool.health import Health, Readiness
@@ -61,14 +63,22 @@ class Serving:
         self._options = options
         self._log = log
         self._pool = Pool(options, log.say)
+        self._limit, self._used = raise_limit(), in_use()
         terms = Terms(options.engines, settings.token, options.acquire_timeout)
-        self._lease_port = LeasePort(self._pool, terms, log.say, self._answer_ready)
+        self._lease_port = LeasePort(
+            self._pool, terms, log.say, self._answer_ready, lambda: self._share().leases
+        )
         figures = ServiceFigures(
-            self.statistics, self.readiness, self._lease_port, lambda: log.dropped
+            self.statistics, self.readiness, self._lease_port, self._dropped, lambda: log.dropped
         )
         self._identity = {"machine": machine_identity()}
         self._control_port = ControlPort(
-            self, make_registry(figures), settings.token, self._identity, log.say
+            self,
+            make_registry(figures),
+            settings.token,
+            self._identity,
+            log.say,
+            lambda: self._share().control,
         )
         self._told = asyncio.Event()  # to stop, after draining
         self._now = asyncio.Event()  # to stop now
@@ -99,6 +109,8 @@ class Serving:
         try:
             # Probes are answered while the pool warms up; clients wait in the socket's queue.
             await self._control_port.start(control)
+            if self._limit < self._share().needed:
+                self._say("descriptors.few", limit=self._limit, needed=self._share().needed)
             if await self._unless_told(self._pool.start()):
                 await self._lease_port.start(leases)
                 self._say(
@@ -178,9 +190,9 @@ class Serving:
 
     def health(self) -> Health:
         """Return how it is."""
-        return health.judge(
-            self.statistics(), self._options, listening=self._lease_port.is_listening
-        )
+        descriptors = health.descriptors(self._limit, self._share().needed)
+        listening = self._lease_port.is_listening
+        return health.judge(self.statistics(), self._options, descriptors, listening=listening)
 
     def readiness(self) -> Readiness:
         """Return whether a lease would be granted now."""
@@ -189,6 +201,14 @@ class Serving:
             reason = "draining" if self._told.is_set() else "starting"
             return dataclasses.replace(found, ready=False, reason=reason)
         return found
+
+    def _share(self) -> Share:
+        """Return how many descriptors each port may take."""
+        return share(self._limit, self._used, *self._pool.most())
+
+    def _dropped(self) -> Counter[str]:
+        """Return how many connections were closed for want of room, by why."""
+        return self._lease_port.entrance.dropped + self._control_port.entrance.dropped
 
     def _answer_ready(self) -> tuple[int, dict[str, Any]]:
         found = self.readiness()

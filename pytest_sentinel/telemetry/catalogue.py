@@ -211,6 +211,7 @@ CATALOGUE: Final[tuple[Series, ...]] = (
     _pool("leftovers_total", "What a dead service had left, by kind", "cause"),
     _pool("task_failures_total", "Work in the background that failed, by kind", "cause"),
     _gauge("clients", "Connections to the lease port", source="service"),
+    _counter("clients_dropped", "Connections that were closed to make room, or for want of it", "cause", source="service"),
     _counter("refusals", "Clients that were turned away, by HTTP status", "status", source="service"),
     _histogram("acquire_wait_seconds", "From the request to the lease", WAITS, source="service"),
     _histogram("lease_seconds", "How long leases were held", LEASES, source="service"),

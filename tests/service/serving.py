@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -36,10 +37,22 @@ def _die_with_us() -> None:
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
+def _with_descriptors(limit: int) -> Callable[[], None]:
+    """Have the service begin with so many descriptors at most."""
+
+    def begin() -> None:
+        _die_with_us()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+
+    return begin
+
+
 class Service:
     """One service, from the first line of its log to the last."""
 
-    def __init__(self, directory: Path, *options: str, **environment: str) -> None:
+    def __init__(
+        self, directory: Path, *options: str, descriptors: int = 0, **environment: str
+    ) -> None:
         self.temporary = directory / "temporary"
         self.temporary.mkdir(exist_ok=True)
         self.mark = os.urandom(8).hex()
@@ -61,7 +74,7 @@ class Service:
             stderr=self._errors,
             text=True,
             start_new_session=True,
-            preexec_fn=_die_with_us,
+            preexec_fn=_with_descriptors(descriptors) if descriptors else _die_with_us,
         )
         self._reading = threading.Thread(target=self._read, daemon=True)
         self._reading.start()
@@ -182,9 +195,11 @@ def _lives(process: psutil.Process) -> bool:
 
 
 @contextmanager
-def service(directory: Path, *options: str, **environment: str) -> Iterator[Service]:
+def service(
+    directory: Path, *options: str, descriptors: int = 0, **environment: str
+) -> Iterator[Service]:
     """Run a service; at the end it stops by SIGTERM, and nothing of it is left."""
-    running = Service(directory, *options, **environment)
+    running = Service(directory, *options, descriptors=descriptors, **environment)
     try:
         running.wait_started()
         yield running

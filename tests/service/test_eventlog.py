@@ -8,7 +8,7 @@ import os
 from contextlib import suppress
 
 from pytest_sentinel.pool import eventlog
-from pytest_sentinel.pool.eventlog import EventLog, as_json, as_text
+from pytest_sentinel.pool.eventlog import EventLog, Flow, as_json, as_text
 from pytest_sentinel.pool.snapshot import Event
 
 EVENT = Event(
@@ -73,3 +73,17 @@ def test_a_reader_that_left_is_no_error() -> None:
         writer.close()
 
     assert log.dropped == 1
+
+
+def test_strangers_cannot_fill_a_disk() -> None:
+    """Of what they cause 100 are written at once and 5 a second, with how many were left out."""
+    flow = Flow()
+
+    written = [flow.pass_on(Event("client.refused", 0.0, {"status": n})) for n in range(1000)]
+    others = [flow.pass_on(Event("lease.granted", 0.0, {})) for _ in range(1000)]
+    later = flow.pass_on(Event("client.refused", 1.0, {"status": 1000}))
+
+    assert len([event for event in written if event is not None]) == 100
+    assert None not in others
+    assert later is not None
+    assert later.facts == {"status": 1000, "unsaid": 900}

@@ -543,14 +543,35 @@ def test_a_crowd_is_bounded() -> None:
 
     async def scenario() -> None:
         async with stage(most_clients=3) as here:
-            idle = [await here.say(b"GET") for _ in range(3)]
-            await until(lambda: here.port.clients == 3)
+            here.pool.hold.clear()
+            waiting = [await here.upgrade() for _ in range(3)]
+            await until(lambda: here.pool.waiting == 3)
             reader, writer = await asyncio.open_connection(*here.address)
             with suppress(ConnectionResetError):
                 assert await reader.read() == b""
             await hang_up(writer)
-            for _, writer in idle:
+            for _, writer in waiting:
                 await hang_up(writer)
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("said", [b"", b"GET"])
+def test_who_has_not_asked_makes_room(said: bytes) -> None:
+    """The oldest of those who have said nothing, or not all, is closed for one who comes."""
+
+    async def scenario() -> None:
+        async with stage(most_clients=3) as here:
+            idle = [await here.say(said) for _ in range(3)]
+            await until(lambda: here.port.clients == 3)
+            reader, writer = await here.upgrade()
+            assert await reader.readexactly(len(AGREED)) == AGREED
+            with suppress(ConnectionResetError):
+                assert await idle[0][0].read() == b""
+            assert here.port.clients == 3
+            assert [e.facts["silent"] for e in here.events if e.name == "clients.dropped"] == [1]
+            for one in (writer, *(writer for _, writer in idle)):
+                await hang_up(one)
 
     run(scenario)
 

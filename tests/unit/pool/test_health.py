@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_sentinel.pool.health import Health, judge, readiness
+from pytest_sentinel.pool.health import Health, descriptors, judge, readiness
 from pytest_sentinel.pool.options import PoolOptions
 from pytest_sentinel.pool.snapshot import (
     BreakerFigures,
@@ -162,3 +162,12 @@ def test_a_failure_in_the_background_degrades_for_a_minute() -> None:
     assert "No space left" in health(failed).components[-1].detail
     assert health(over).status == "ok"
     assert readiness(failed, OPTIONS).ready
+
+
+def test_too_few_descriptors_degrade() -> None:
+    """The remedy is named; enough of them is a fact like any other."""
+    few = judge(POOL, OPTIONS, descriptors(100, 200), listening=True)
+
+    assert few.status == "degraded"
+    assert "ulimit -n" in few.components[-1].detail
+    assert judge(POOL, OPTIONS, descriptors(1024, 200), listening=True).status == "ok"
