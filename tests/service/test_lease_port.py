@@ -524,8 +524,8 @@ def test_messages_go_at_once_and_silence_is_noticed() -> None:
 
     async def scenario() -> None:
         async with stage() as here:
-            _, writer = await here.upgrade()
-            await until(lambda: here.pool.held)
+            reader, writer = await here.upgrade()
+            await reader.readexactly(len(AGREED))
             for end in (*here.port._clients, *(client.other for client in here.port._clients)):
                 assert end is not None
                 sock = end.transport.get_extra_info("socket")
