@@ -25,6 +25,7 @@ PURE := addresses.py \
   pool/breaker.py \
   pool/browserlog.py \
   pool/callers.py \
+  pool/deaths.py \
   pool/distribution.py \
   pool/frames.py \
   pool/health.py \

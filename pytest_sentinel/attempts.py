@@ -27,7 +27,7 @@ from pytest_sentinel.errors import (
 from pytest_sentinel.units import MIB
 
 if TYPE_CHECKING:
-    from pytest_sentinel.pool.launcher import Death
+    from pytest_sentinel.pool.deaths import Death
 
 REPORT_ATTRIBUTE = "sentinel"
 STATUS_ATTRIBUTE = "sentinel_status"

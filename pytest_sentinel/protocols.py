@@ -25,8 +25,8 @@ def is_shown(config: pytest.Config) -> bool:
 
 
 def may_use_browser(item: pytest.Item) -> bool:
-    """Tell whether a test needs the fixture ``browser``, or can ask for it while it runs."""
-    if "browser" in getattr(item, "fixturenames", ()):
+    """Tell whether a test needs a browser or its driver, or can ask for one while it runs."""
+    if {"browser", "playwright"} & set(getattr(item, "fixturenames", ())):
         return True
     info: Any = getattr(item, "_fixtureinfo", None)
     if info is None:

@@ -64,7 +64,8 @@ def closing_section(
 def one_line(digest: Digest, verdicts: Sequence[Verdict] = ()) -> Row | None:
     """Return the one line that is worth breaking the silence of ``-q``, or None."""
     parts = []
-    if digest.worker_crashes or digest.crashes or digest.launch_failures:
+    troubles = (digest.worker_crashes, digest.crashes, digest.launch_failures, digest.driver_deaths)
+    if any(troubles):
         parts.append(_browsers(digest).removeprefix("browsers").strip())
     parts += [f"worker {line.worker} died" for line in digest.worker_crashes]
     if digest.leaks:
@@ -109,6 +110,8 @@ def _browsers(digest: Digest) -> str:
     if digest.launch_failures:
         failed = sum(digest.launch_failures.values())
         parts.append(f"{failed} {'launch' if failed == 1 else 'launches'} failed")
+    if digest.driver_deaths:
+        parts.append(f"Playwright's driver died {digest.driver_deaths} x")
     crashes = len(digest.crashes)
     if crashes:
         parts.append(f"{crashes} crashed, {digest.survived} survived")

@@ -18,6 +18,7 @@ import pytest
 
 from pytest_sentinel import attempts, protocols
 from pytest_sentinel.attempts import CRASHED, REPORT_ATTRIBUTE, Test
+from pytest_sentinel.driverlife import DriverLife
 from pytest_sentinel.errors import SentinelFailure
 from pytest_sentinel.settings import Settings
 from pytest_sentinel.widecontexts import WideContexts
@@ -66,7 +67,7 @@ class Running:
         self._pool: WorkerPool | None = None
         self._leasing: Leasing | None = None
         self._test: Test | None = None
-        self._driver_log: Path | None = None
+        self._driver = DriverLife(settings, directory, worker_id(config))
         self.guards: list[Guard] = []
         self.leaks: list[Leftover] = []
         self._pages: PageWatch | None = None
@@ -84,8 +85,12 @@ class Running:
         if self._pool is None:
             from pytest_sentinel.pool.worker import WorkerPool
 
-            self._pool = WorkerPool(self.settings, self.sampler(), self._driver_log)
+            driver = self._driver
+            self._pool = WorkerPool(
+                self.settings, self.sampler(), driver.log_file, driver.reaper, driver.drivers
+            )
             self._pool.on_launching = self._announce_launch
+            self._pool.on_driver_death = driver.note
         return self._pool
 
     def leasing(self) -> Leasing | None:
@@ -117,7 +122,7 @@ class Running:
 
     def own_pids(self) -> set[int]:
         """Return the children of this process that the plugin itself started."""
-        return self._pool.own_pids() if self._pool is not None else set()
+        return self._driver.own_pids()
 
     def is_repeating(self) -> bool:
         """Tell whether this attempt is lost to the death of a browser, and will be repeated."""
@@ -136,7 +141,10 @@ class Running:
         """Note which fixture opened the contexts that outlive a test."""
         __tracebackhide__ = True
         if fixturedef.argname == "playwright":
-            return (yield from self._with_driver_log())
+            result = yield from self._driver.set_up(fixturedef, request)
+            if self._pool is not None:
+                self._pool.log_file = self._driver.log_file
+            return result
         if fixturedef.argname == "delete_output_dir" and self._is_replacement:
             return (yield from self._with_output_kept())
         if fixturedef.scope == "function":
@@ -145,26 +153,6 @@ class Running:
         if self.settings.page_metrics != "off" and attempts.is_browser(result):
             self.pages().follow(result)
         return result
-
-    def _with_driver_log(self) -> Generator[None, object, object]:
-        """Have the driver that starts now write its browsers' output to a file of ours."""
-        __tracebackhide__ = True
-        from pytest_sentinel.pool.launcher import driver_log
-
-        if self.directory is not None:
-            self._driver_log = self.directory / f"browsers-{worker_id(self._config)}.log"
-        added = driver_log(os.environ, self._driver_log) if self._driver_log else {}
-        # Only while it starts: DEBUG means something else to most of the programs a test starts.
-        os.environ.update(added)
-        try:
-            return (yield)
-        finally:
-            for name in added:
-                os.environ.pop(name, None)
-            if self._pool is not None:
-                self._pool.log_file = self._driver_log if added else None
-            elif not added:
-                self._driver_log = None
 
     def _with_output_kept(self) -> Generator[None, object, object]:
         """Keep upstream from wiping the artifacts of the worker that this one replaces."""
@@ -175,6 +163,11 @@ class Running:
             return (yield)
         finally:
             option.output = kept
+
+    def pytest_fixture_post_finalizer(self, fixturedef: Any) -> None:
+        """Note the end of the fixture that holds the driver."""
+        if fixturedef.argname == "playwright":
+            self._driver.ended(fixturedef)
 
     def _open_contexts(self) -> list[tuple[int, Any]]:
         return list(self._pool.contexts()) if self._pool is not None else []
@@ -201,8 +194,7 @@ class Running:
             # Whoever keeps a result for each attempt needs to see where one begins and ends.
             item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
             if attempts.run_phases(test, nextitem):
-                assert self._pool is not None
-                self._wide.rebuild(self._pool.dead_slots())
+                self._mend()
             item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
         return True
 
@@ -219,6 +211,8 @@ class Running:
             # Another plugin runs the protocol, and repeats tests as it sees fit.
             test = self._test = Test(item, getattr(item, "execution_count", 1) or 1)
         test.uses_browser = "browser" in getattr(item, "fixturenames", ())
+        if self._pool is None and self._driver.death() is not None:
+            self._mend()
         if self._pool is not None:
             if test.uses_browser and self._pool.had_trouble:
                 attempts.forget_lost_fixtures(item)
@@ -229,8 +223,8 @@ class Running:
     def _begin_test(self, test: Test, pool: WorkerPool) -> None:
         pool.test = test.item.nodeid
         dead = pool.deaths()
-        if dead:
-            self._wide.rebuild(pool.dead_slots())
+        if dead or self._driver.death() is not None:
+            self._mend()
         is_right = False
         try:
             if test.uses_browser:
@@ -249,6 +243,13 @@ class Running:
                 # A page whose leaks are looked for is left to itself.
                 self._pages.paused = attempts.is_quiet(test.item)
 
+    def _mend(self) -> None:
+        """End the fixtures that hold what is dead: the tests that need them set them up anew."""
+        self._driver.rebuild()
+        if self._pool is not None:
+            self._pool.forget_orphans()
+            self._wide.rebuild(self._pool.dead_slots())
+
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
@@ -263,7 +264,7 @@ class Running:
             if self._pages is not None and self.settings.page_metrics == "heap":
                 self._pages.measure(context for _, context in self._open_contexts())
             self._poke()
-        if self._pool is not None and (test.uses_browser or self._pool.was_used()):
+        if self._may_lose(test):
             # Under xfail a teardown that fails counts as one more expected failure.
             if report.failed or (report.when == "teardown" and call.excinfo is not None):
                 self._blame(test, call, report)
@@ -272,6 +273,8 @@ class Running:
         if report.failed:
             test.launch_failed = test.launch_failed or attempts.is_launch_failure(call)
             test.fault = attempts.fault_of(call)
+            if test.death is None and self._driver.explain(call, report):
+                test.fault = "infrastructure"
             attempts.name_failure(call, report)
         if report.when == "teardown":
             self._load(test, report)
@@ -280,6 +283,12 @@ class Running:
     def _poke(self) -> None:
         if self._pool is not None:
             self._pool.poke()
+
+    def _may_lose(self, test: Test) -> bool:
+        """Tell whether the death of a browser, or of the driver, could spoil this test."""
+        if test.uses_browser or (self._pool is not None and self._pool.was_used()):
+            return self._pool is not None
+        return "playwright" in getattr(test.item, "fixturenames", ())
 
     def _blame(self, test: Test, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
         """Decide whether a failed phase is the browser's fault, and say so on the report."""
@@ -301,8 +310,9 @@ class Running:
 
     def _notice_death(self, test: Test, *, thoroughly: bool = False) -> bool:
         """Tell whether a browser is dead that was not when the test began; note how it died."""
-        assert self._pool is not None
-        for death in self._pool.deaths(thoroughly=thoroughly):
+        found = self._pool.deaths(thoroughly=thoroughly) if self._pool is not None else []
+        driver = self._driver.death()
+        for death in [*found, *([driver] if driver is not None else [])]:
             if not any(death is old for old in test.found_dead):
                 test.death = test.death or death
                 return True
@@ -318,7 +328,7 @@ class Running:
         waited = 0.0
         if self._pool is not None:
             browsers = self._pool.end_test(used=test.uses_browser, passed=test.passed)
-            happenings = self._pool.take_happenings()
+            happenings = self._driver.take_happenings() + self._pool.take_happenings()
             waited = self._pool.take_wait()
         if self._sampler is not None:
             memory = self._sampler.window()
@@ -354,7 +364,8 @@ class Running:
         """Return what no report carried: late happenings and the sampler's own cost."""
         from pytest_sentinel.telemetry.relay import pack_happenings
 
-        happenings = self._pool.take_happenings() if self._pool is not None else []
+        happenings = self._driver.take_happenings()
+        happenings += self._pool.take_happenings() if self._pool is not None else []
         cost = self._sampler.cost().cpu_seconds if self._sampler is not None else 0.0
         return {"events": pack_happenings(happenings), "sampler_seconds": cost}
 
@@ -362,6 +373,7 @@ class Running:
         """Leave nothing behind."""
         if self._pool is not None:
             self._pool.close()
+        self._driver.close()
         if self._sampler is not None:
             self._sampler.close()
 

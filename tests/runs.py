@@ -247,8 +247,13 @@ class Started:
             deadline,
             f"an end of {[(p.pid, _words(p)[:80]) for p in self.alive()]}",
         )
-        left = [path.name for path in self.temporary.iterdir() if "profile" in path.name]
-        assert left == []
+        assert self.leftovers() == []
+
+    def leftovers(self) -> list[str]:
+        """Return what lies in the run's temporary directory that a browser or the pool made."""
+        ours = ("playwright_", "playwright-artifacts", "sentinel-", "org.chromium", ".org.chromium")
+        found = [path.name for path in self.temporary.iterdir()]
+        return [name for name in found if name.startswith(ours) or "profile" in name]
 
 
 def _is_alive(process: psutil.Process) -> bool:

@@ -259,6 +259,13 @@ def kill_group(identity: ProcessId, sig: int = signal.SIGKILL) -> bool:
     return True
 
 
+def leads_group(identity: ProcessId) -> bool:
+    """Tell whether a process leads the process group that it is in."""
+    with suppress(ProcessLookupError):
+        return os.getpgid(identity.pid) == identity.pid
+    return False
+
+
 def kill_leaderless(identity: ProcessId, sig: int = signal.SIGKILL) -> None:
     """Signal what is left of the group that this process led, when it is gone itself.
 

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import signal
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Literal
@@ -33,48 +31,33 @@ from pytest_sentinel.memory.processes import (
     wait_gone,
 )
 from pytest_sentinel.pool.browserlog import BrowserLog, launched_pid, read_log
+from pytest_sentinel.pool.deaths import Death
+from pytest_sentinel.pool.disowning import disown_in_children
+from pytest_sentinel.pool.driverprocess import DriverProcess
 from pytest_sentinel.pool.heartbeat import Heartbeat, bounded
+from pytest_sentinel.pool.leavings import is_own, leavings_of, profile_of, remove
 
 _TERMINATE_AFTER = 2.0  # from asking politely by CDP to SIGTERM, and from there to SIGKILL
 _GONE_WITHIN = 5.0  # a killed process that is still there after this is stuck in the kernel
 _CLEANED_WITHIN = 1.0
-_OWN_PROFILE = "playwright_"
 _LOG_BYTES = 64 * 1024
 
 Standing = Literal["well", "suspicious", "gone"]
-
-
-@dataclass(frozen=True, slots=True)
-class Death:
-    """How a browser ended that nobody closed.
-
-    Attributes:
-        kind: ``crashed`` (its process is gone), ``hung`` (it stopped answering and was killed) or
-            ``lost`` (the service that leased it has ended the connection).
-        ended: signal name or exit code, as far as the driver's log tells; for ``lost`` what the
-            service said.
-        tail: its last lines of output.
-    """
-
-    kind: str
-    ended: str | None
-    tail: tuple[str, ...]
-
-    def __str__(self) -> str:
-        if self.kind == "lost":
-            return "the lease of the browser ended" + (f": {self.ended}" if self.ended else "")
-        how = "stopped answering and was killed" if self.kind == "hung" else "died"
-        by = f" ({self.ended})" if self.ended and self.kind != "hung" else ""
-        return f"the browser {how}{by}"
 
 
 class LocalBrowser:
     """A launched browser and what is known of its processes."""
 
     def __init__(
-        self, api: Browser, probe_timeout: float, close_timeout: float, log_file: Path | None
+        self,
+        api: Browser,
+        probe_timeout: float,
+        close_timeout: float,
+        log_file: Path | None,
+        driver: DriverProcess | None = None,
     ) -> None:
         self.api = api
+        self._driver = driver
         self._probe_timeout = probe_timeout
         self._close_timeout = close_timeout
         self._log_file = log_file
@@ -83,9 +66,11 @@ class LocalBrowser:
         self.process: ProcessId | None = None
         self.driver: ProcessId | None = None
         self.profile: str | None = None
+        self.leavings: tuple[str, ...] = ()
         self._heartbeat: Heartbeat | None = None
         self._find_processes()
         self._take_pulse()
+        disown_in_children(self)
 
     # Knowing its processes
 
@@ -105,7 +90,14 @@ class LocalBrowser:
         self.process = identify(main)
         with suppress(psutil.Error):
             self.driver = identify(psutil.Process(main).ppid())
-        self.profile = _profile_directory(main)
+        self.profile = profile_of(main)
+        self.leavings = leavings_of(self.profile)
+
+    def disown(self) -> None:
+        """In a forked child: the browser is the parent's, whatever this process does."""
+        self.rest()
+        self.process = self.profile = None
+        self.leavings = ()
 
     # Its pulse
 
@@ -134,7 +126,7 @@ class LocalBrowser:
         if loop is None:
             return True
         try:
-            self.api._sync(asyncio.wait_for(self._ping(), self._probe_timeout))
+            self.api._sync(self._ping_in_time())
         except TimeoutError:
             return False
         except Error:
@@ -153,6 +145,10 @@ class LocalBrowser:
         log = self._read_log()
         return Death("hung" if self._hung else "crashed", log.ended, log.tail)
 
+    async def _ping_in_time(self) -> None:
+        # The ping is made in here: Playwright drops, unread, what it is given when it is dead.
+        await asyncio.wait_for(self._ping(), self._probe_timeout)
+
     async def _ping(self) -> object:
         return await self._send("Browser.getVersion")
 
@@ -166,7 +162,18 @@ class LocalBrowser:
         return await call
 
     def _on_silence(self) -> None:
+        if self._driver is not None and self._driver.is_stopped():
+            self._driver.kill_hung()
+            return
         self.kill_hung()
+        loop = _loop_of(self.api)
+        if loop is not None and self._driver is not None:
+            # A driver that is well says at once that its browser has gone.
+            loop.call_later(_TERMINATE_AFTER, self._suspect, self._driver)
+
+    def _suspect(self, driver: DriverProcess) -> None:
+        if self.api.is_connected():
+            driver.kill_hung()
 
     def _read_log(self) -> BrowserLog:
         if self._log_file is None or self.process is None:
@@ -217,13 +224,15 @@ class LocalBrowser:
         It does so when it sees the browser's end, having logged that. A driver that is stopped
         before leaves the profile, as at the end of a run whose last test lost its browser.
         """
-        if self.profile is None or not Path(self.profile).name.startswith(_OWN_PROFILE):
-            return
-        never = threading.Event()
-        deadline = time.monotonic() + _CLEANED_WITHIN
-        while os.path.exists(self.profile) and time.monotonic() < deadline:
-            never.wait(0.005)
-        shutil.rmtree(self.profile, ignore_errors=True)
+        if self.profile is not None and is_own(self.profile):
+            never = threading.Event()
+            deadline = time.monotonic() + _CLEANED_WITHIN
+            # A driver that is dead or stopped removes nothing.
+            while os.path.exists(self.profile) and time.monotonic() < deadline:
+                if self.driver is None or living_state(self.driver) in (None, "T", "t"):
+                    break
+                never.wait(0.005)
+        remove(self.leavings)
 
     def rest(self) -> None:
         """Stop watching its pulse."""
@@ -238,7 +247,7 @@ class LocalBrowser:
         if loop is None or self.process is None:
             yield
             return
-        process, driver = self.process, self.driver
+        process, driver, held = self.process, self.driver, self._driver
         first = self._close_timeout
 
         def kill_all() -> None:
@@ -253,7 +262,8 @@ class LocalBrowser:
             steps.insert(0, (first, self._dispose_only_context))
         if driver is not None:
             # Only a driver that is stuck itself leaves a call waiting for a browser that is gone.
-            steps.append((first + 4 * _TERMINATE_AFTER, lambda: kill_group(driver, signal.SIGKILL)))
+            kill = held.kill_hung if held is not None else lambda: kill_group(driver)
+            steps.append((first + 4 * _TERMINATE_AFTER, kill))
         with bounded(loop, steps):
             yield
 
@@ -328,14 +338,3 @@ def _newest_grandchild() -> int | None:
         if (identity := identify(grandchild)) is not None
     ]
     return max(found, key=lambda process: process.started).pid if found else None
-
-
-def _profile_directory(pid: int) -> str | None:
-    with suppress(OSError):
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
-        for index, word in enumerate(words):
-            if word.startswith("--user-data-dir="):
-                return word.partition("=")[2]
-            if word == "-profile" and index + 1 < len(words):
-                return words[index + 1]
-    return None

@@ -7,15 +7,16 @@ to the browser, and ends the connection when that is dead, hung or worn.
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from playwright.sync_api import Browser, Error
 
-from pytest_sentinel.memory.processes import ProcessId, children_of, identify
+from pytest_sentinel.memory.processes import ProcessId
+from pytest_sentinel.pool.deaths import Death
+from pytest_sentinel.pool.driverprocess import find_driver_process
 from pytest_sentinel.pool.heartbeat import bounded
-from pytest_sentinel.pool.launcher import Death, Standing
+from pytest_sentinel.pool.launcher import Standing
 
 _TURN = 0.002  # what has arrived from the driver is read within
 
@@ -33,8 +34,8 @@ class LeasedBrowser:
         self._close_timeout = close_timeout
         self._connection: Any = getattr(getattr(api, "_impl_obj", None), "_connection", None)
         self.process: ProcessId | None = None
-        self.profile: str | None = None
-        self.driver = _driver()
+        self.leavings: tuple[str, ...] = ()
+        self.driver = find_driver_process()
         if near:
             api.on("context", _share_files)
 
@@ -131,17 +132,3 @@ class _Near:
     def is_remote(self) -> bool:
         """Tell that paths have a meaning here."""
         return False
-
-
-def _driver() -> ProcessId | None:
-    """Return the process of Playwright's driver, the youngest if there are several."""
-    found = []
-    for pid in children_of(os.getpid()):
-        try:
-            with open(f"/proc/{pid}/cmdline", "rb") as file:
-                if b"run-driver" in file.read().split(b"\0"):
-                    found.append(identify(pid))
-        except OSError:
-            continue
-    known = [process for process in found if process is not None]
-    return max(known, key=lambda process: process.started) if known else None

@@ -231,6 +231,21 @@ class Ledger:
             self._prove(slot, browser)
         return [Dispose(browser.name, kill=True)]
 
+    def orphaned(self, number: int) -> list[Action]:
+        """What drives the slot's browser died: the browser goes too, and it is not its fault.
+
+        Nobody can use the slot again: its user's object is void.
+        """
+        slot = self._slots[number]
+        slot.wanted = False
+        browser = slot.browser
+        if browser is None or browser.state in (BrowserState.CLOSING, BrowserState.DEAD):
+            return []
+        browser.take(BrowserEvent.CRASHED)
+        if not browser.proven:
+            self.breaker(slot.key).abandon(browser.name)
+        return [Dispose(browser.name, kill=True)]
+
     def measured(self, number: int, memory: int) -> None:
         """Note the highest PSS, in bytes, that the slot's browser tree reached lately."""
         browser = self._slots[number].browser

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pytest_sentinel.memory.processes import ProcessId, kill_group, wait_gone
+from pytest_sentinel.pool.disowning import disown_in_children
 
 _PREFIX = "sentinel-pool-"
 _NOTES = "processes"
@@ -29,17 +30,25 @@ class Scratch:
 
     def __init__(self) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        self._is_ours = True
         self._notes: BinaryIO = (self.directory / _NOTES).open("ab", buffering=0)
         fcntl.flock(self._notes, fcntl.LOCK_EX)
         self._notes.write(f"{_this_boot()}\n".encode())
+        disown_in_children(self)
 
     def note(self, process: ProcessId) -> None:
         """Note that ``process`` is ours, for whoever cleans up after us."""
         self._notes.write(f"{process.pid} {process.started}\n".encode())
 
+    def disown(self) -> None:
+        """In a forked child: let go of the lock, which says that the parent lives."""
+        self._is_ours = False
+        self._notes.close()
+
     def close(self) -> None:
         """Remove the directory."""
-        shutil.rmtree(self.directory, ignore_errors=True)
+        if self._is_ours:
+            shutil.rmtree(self.directory, ignore_errors=True)
         self._notes.close()
 
 

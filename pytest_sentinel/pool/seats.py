@@ -5,12 +5,14 @@ A *seat* is the Browser object that tests hold; the browser behind it may change
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from playwright.sync_api import Browser
 
-from pytest_sentinel.pool.launcher import Death, LocalBrowser
+from pytest_sentinel.pool.deaths import Death
+from pytest_sentinel.pool.launcher import LocalBrowser
 from pytest_sentinel.pool.leased import LeasedBrowser
 
 LAUNCH_FAILED = "sentinel_launch_failed"
@@ -40,7 +42,7 @@ class Happening:
     """Something that happened to a browser, for the run record.
 
     Attributes:
-        event: launched, recycled, replaced, crashed, launch-failed, deferred or closed.
+        event: launched, replaced, crashed, launch-failed, deferred, handed-over or driver-died.
         seconds: how long it took, where it took time.
         detail: reason, cause or signal.
     """
@@ -51,6 +53,28 @@ class Happening:
     at: float
     detail: str = ""
     seconds: float | None = None
+
+
+class Diary:
+    """What happened to browsers, until somebody takes it to the run record."""
+
+    def __init__(self) -> None:
+        self._happenings: list[Happening] = []
+
+    def happen(
+        self, event: str, browser: str, slot: int, detail: str, seconds: float | None = None
+    ) -> None:
+        """Write down that something happened now."""
+        self._happenings.append(Happening(event, browser, slot, time.time(), detail, seconds))
+
+    def note(self, event: str, seat: Seat, detail: str) -> None:
+        """Write down what happened to the browser behind a seat."""
+        self.happen(event, seat.name, seat.number, detail)
+
+    def take(self) -> list[Happening]:
+        """Return what happened since the last call."""
+        taken, self._happenings = self._happenings, []
+        return taken
 
 
 def marked(error: BaseException) -> BaseException:

@@ -9,7 +9,6 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable, Collection
-from contextlib import suppress
 
 from pytest_sentinel.memory.processes import (
     ProcessId,
@@ -17,6 +16,7 @@ from pytest_sentinel.memory.processes import (
     is_alive,
     kill_group,
     kill_leaderless,
+    leads_group,
     tree,
 )
 
@@ -44,7 +44,7 @@ class ServerProcesses:
             return []
         pids = tree(self.server.pid)
         self._seen = {found for pid in pids if (found := identify(pid)) is not None}
-        self._led = {process for process in self._seen if _leads(process)}
+        self._led = {process for process in self._seen if leads_group(process)}
         return pids
 
     def leaders(self) -> list[ProcessId]:
@@ -68,12 +68,6 @@ class ServerProcesses:
         """Reap those that became our children when their parents died."""
         for leader in self.leaders():
             await reaped(leader.pid)
-
-
-def _leads(process: ProcessId) -> bool:
-    with suppress(ProcessLookupError):
-        return os.getpgid(process.pid) == process.pid
-    return False
 
 
 async def are_gone(processes: Collection[ProcessId], within: float) -> bool:

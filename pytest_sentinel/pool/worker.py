@@ -17,8 +17,10 @@ from playwright.sync_api import Browser, BrowserContext, Error
 
 from pytest_sentinel.errors import BrowserLaunchFailed, PoolUnavailable
 from pytest_sentinel.memory.sampler import Sampler
+from pytest_sentinel.pool.deaths import Death
+from pytest_sentinel.pool.disowning import disown_in_children
+from pytest_sentinel.pool.driverprocess import Drivers
 from pytest_sentinel.pool.launcher import (
-    Death,
     LocalBrowser,
     can_swap,
     explain_launch_error,
@@ -36,7 +38,7 @@ from pytest_sentinel.pool.ledger import (
     Statistics,
 )
 from pytest_sentinel.pool.reaper import Reaper
-from pytest_sentinel.pool.seats import Happening, Seat, marked
+from pytest_sentinel.pool.seats import Diary, Happening, Seat, marked
 from pytest_sentinel.pool.wear import Reason, Wear
 from pytest_sentinel.settings import Settings
 from pytest_sentinel.units import MIB
@@ -47,7 +49,14 @@ POKE_BYTES = 64 * MIB  # a reading costs the test some 13 ms; smaller moves wait
 class WorkerPool:
     """The browsers of one pytest process."""
 
-    def __init__(self, settings: Settings, sampler: Sampler, log_file: Path | None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        sampler: Sampler,
+        log_file: Path | None,
+        reaper: Reaper | None = None,
+        drivers: Drivers | None = None,
+    ) -> None:
         self._settings = settings
         self._sampler = sampler
         self.log_file = log_file
@@ -55,17 +64,27 @@ class WorkerPool:
         # What a service leases is the service's to renew.
         wear = (settings.recycle_after, settings.max_browser_age, settings.max_browser_memory)
         self._ledger = Ledger(Wear(*wear) if settings.pool is None else Wear(None, None, None))
-        self._reaper = Reaper()
+        self._reaper = reaper or Reaper()
+        self._drivers = drivers or Drivers()
+        self._is_ours = True
         self._seats: dict[int, Seat] = {}
         self._closed: list[Seat] = []  # by their holder, during the running test
         self._waited = 0.0
         self._locals: dict[str, LocalBrowser | LeasedBrowser] = {}
-        self._happenings: list[Happening] = []
+        self._diary = Diary()
         self._can_swap = True
         self.had_trouble = False  # a browser died, or none could be had: fixtures may be broken
         self._random = random.Random()  # noqa: S311 - spreads wear limits, guards nothing
         self.leased: Callable[[Browser], LeasedBrowser | None] = lambda api: None
         self.on_launching: Callable[[str], Callable[[], None]] = lambda key: lambda: None
+        self.on_driver_death: Callable[[Death], None] = lambda death: None
+        disown_in_children(self)
+
+    def disown(self) -> None:
+        """In a forked child: the browsers are the parent's, and nothing here closes them."""
+        self._is_ours = False
+        for held in (self._seats, self._closed, self._locals):
+            held.clear()
 
     # Asked by the fixtures
 
@@ -144,25 +163,49 @@ class WorkerPool:
         ``thoroughly``, is asked to answer within the probe time-out, and killed if it does not.
         """
         seat = self._seats[number]
-        if not self._ledger.slot(number).wanted:
-            return None
         if seat.death() is not None:
             return seat.death()
+        if not self._ledger.slot(number).wanted:
+            return None
+        driver = self._drivers.of(seat.api)
+        if driver.is_gone():
+            return self._orphan(seat, driver.death())
         local = seat.local
         standing = local.standing()
         if standing != "gone":
             if (standing == "well" and not thoroughly) or local.answers():
                 return None
             local.kill_hung()
+        # A browser ends with its driver, and may be seen to have ended first.
+        if (orphaned := driver.death(closely=True)) is not None:
+            return self._orphan(seat, orphaned)
         self.had_trouble = True
         local.rest()
         death = local.death()
         seat.deaths.append((seat.name, death))
-        self._note("crashed", seat, str(death))
+        self._diary.note("crashed", seat, str(death))
         log = "\n".join(death.tail)
         now = time.monotonic()
         self._act(self._ledger.crashed(number, now, str(death), log, under=self.test), seat)
         return death
+
+    def _orphan(self, seat: Seat, death: Death | None) -> Death | None:
+        """Book that the driver behind a seat died, which ends whatever it drove."""
+        if death is None:
+            return None
+        self.had_trouble = True
+        seat.local.rest()
+        seat.deaths.append((seat.name, death))
+        self.on_driver_death(death)
+        self._act(self._ledger.orphaned(seat.number), seat)
+        return death
+
+    def forget_orphans(self) -> None:
+        """Give up the seats whose driver is dead: who still holds one of them holds nothing."""
+        for number, seat in list(self._seats.items()):
+            if (death := seat.death()) is not None and death.is_drivers:
+                del self._seats[number]
+        self._closed = [seat for seat in self._closed if seat.death() is None]
 
     def deaths(self, *, thoroughly: bool = False) -> list[Death]:
         """Return how each browser that is dead right now died; see ``examine``."""
@@ -204,8 +247,7 @@ class WorkerPool:
 
     def take_happenings(self) -> list[Happening]:
         """Return what happened since the last call."""
-        taken, self._happenings = self._happenings, []
-        return taken
+        return self._diary.take()
 
     def close(self) -> None:
         """End every browser that is still there, then the reaper."""
@@ -240,7 +282,7 @@ class WorkerPool:
             if isinstance(action, Refuse):
                 raise marked(action.error)
             if isinstance(action, Defer):
-                self._note("deferred", seat, action.reason)
+                self._diary.note("deferred", seat, action.reason)
             elif isinstance(action, Launch):
                 self._replace(seat, action, slot.key)
 
@@ -267,7 +309,7 @@ class WorkerPool:
             api = launch()
         except BaseException as error:
             cause, log = explain_launch_error(error)
-            self._happen("launch-failed", action.browser, action.slot, cause)
+            self._diary.happen("launch-failed", action.browser, action.slot, cause)
             self._ledger.launch_failed(action.slot, time.monotonic(), cause, log)
             self._ledger.gone(action.browser)
             marked(error)
@@ -275,15 +317,19 @@ class WorkerPool:
         finally:
             finished()
         local = self.leased(api) or LocalBrowser(
-            api, self._settings.probe_timeout, self._settings.close_timeout, self.log_file
+            api,
+            self._settings.probe_timeout,
+            self._settings.close_timeout,
+            self.log_file,
+            self._drivers.of(api),
         )
         self._locals[action.browser] = local
         if local.process is not None:
-            self._reaper.adopt(local.process, local.profile)
+            self._reaper.adopt(local.process, *local.leavings)
         self._can_swap = self._can_swap and can_swap(api)
         event = "launched" if action.reason is Reason.START else "replaced"
         seconds = time.monotonic() - began
-        self._happen(event, action.browser, action.slot, action.reason, seconds)
+        self._diary.happen(event, action.browser, action.slot, action.reason, seconds)
         return api, local
 
     def _install(self, seat: Seat) -> None:
@@ -314,6 +360,8 @@ class WorkerPool:
     def _closed_by_holder(
         self, seat: Seat, original: Callable[..., None], kwargs: dict[str, Any]
     ) -> None:
+        if not self._is_ours:
+            return
         if seat.number not in self._seats:
             original(**kwargs)  # closed before, which Playwright allows
             return
@@ -331,7 +379,7 @@ class WorkerPool:
             if isinstance(action, Dispose):
                 self._dispose(action)
             elif isinstance(action, HandOver):
-                self._note("handed-over", seat, action.old)
+                self._diary.note("handed-over", seat, action.old)
 
     def _dispose(self, action: Dispose) -> None:
         local = self._locals[action.browser]
@@ -350,11 +398,3 @@ class WorkerPool:
         if local.process is not None:
             self._reaper.release(local.process)
         self._ledger.gone(name)
-
-    def _note(self, event: str, seat: Seat, detail: str) -> None:
-        self._happen(event, seat.name, seat.number, detail)
-
-    def _happen(
-        self, event: str, browser: str, slot: int, detail: str, seconds: float | None = None
-    ) -> None:
-        self._happenings.append(Happening(event, browser, slot, time.time(), detail, seconds))

@@ -163,6 +163,7 @@ CATALOGUE: Final[tuple[Series, ...]] = (
     _histogram("browser_wait_seconds", "How long attempts waited for their browsers", WAITS),
     _counter("browser_launch_failures", "Launches that failed"),
     _counter("browser_crashes", "Browsers that died, or hung and were killed"),
+    _counter("driver_deaths", "Processes of Playwright's driver that died, or hung and were killed"),
     _histogram("page_web_vital_seconds", "Web vitals of pages, last value of each page", VITALS, "vital"),
     _histogram("page_layout_shift_score", "Cumulative layout shift of pages, last value of each page", SHIFTS),
     _counter("page_console_messages", "Console messages of pages", "level"),

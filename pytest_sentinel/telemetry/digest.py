@@ -22,6 +22,7 @@ class Digest:
         recycled: browsers renewed, by reason.
         replaced: browsers replaced after a crash.
         deferred: worn browsers that had to stay.
+        driver_deaths: how often Playwright's driver died, in all workers.
         crashes: attempts under which a browser died.
         worker_crashes: tests under which an xdist worker died.
         launch_failures: launches that failed, by cause.
@@ -37,6 +38,7 @@ class Digest:
     recycled: Counter[str] = field(default_factory=Counter)
     replaced: int = 0
     deferred: int = 0
+    driver_deaths: int = 0
     crashes: list[Attempt] = field(default_factory=list)
     survived: int = 0
     worker_crashes: list[Attempt] = field(default_factory=list)
@@ -106,6 +108,8 @@ class Digest:
             self.launch_failures[line.detail] += 1
         elif line.event == "deferred":
             self.deferred += 1
+        elif line.event == "driver-died":
+            self.driver_deaths += 1
 
 
 def growth(line: Attempt) -> int:

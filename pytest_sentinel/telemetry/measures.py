@@ -172,7 +172,12 @@ class Measures:
             self.count("test_failures_total", line.suite, failure, by=0)
         for transport in TRANSPORTS:
             self.count("export_failures_total", transport, by=0)
-        for name in ("worker_crashes", "browser_crashes", "browser_launch_failures"):
+        for name in (
+            "worker_crashes",
+            "browser_crashes",
+            "driver_deaths",
+            "browser_launch_failures",
+        ):
             self.count(f"{name}_total", by=0)
 
     def _add_attempt(self, line: Attempt) -> None:
@@ -248,6 +253,8 @@ class Measures:
                 self.observe("browser_launch_duration_seconds", line.seconds)
         elif line.event == "crashed":
             self.count("browser_crashes_total")
+        elif line.event == "driver-died":
+            self.count("driver_deaths_total")
         elif line.event == "launch-failed":
             self.count("browser_launch_failures_total")
 

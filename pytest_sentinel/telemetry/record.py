@@ -37,7 +37,7 @@ class Crash(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Attributes:
         what: one sentence.
-        how: ``crashed`` or ``hung``.
+        how: ``crashed``, ``hung``, ``lost``, ``driver`` or ``driver-hung``.
         ended: signal name or exit code, if known.
         memory: the last PSS reading of its tree.
         log: its last lines of output.
@@ -166,7 +166,7 @@ class BrowserEvent(
     """Something that happened to a browser.
 
     Attributes:
-        event: launched, replaced, crashed, launch-failed, deferred or handed-over.
+        event: launched, replaced, crashed, launch-failed, deferred, handed-over or driver-died.
         detail: the reason of a launch, the cause of a failure.
         seconds: how long it took, where it took time.
     """

@@ -99,6 +99,22 @@ def test_a_pid_that_was_given_out_again_is_left_alone(
     assert process.poll() is None
 
 
+def test_a_process_without_a_group_is_ended_alone() -> None:
+    """A driver is one of our own group: only it is ended, and not who has its number later."""
+    ours, stranger = (subprocess.Popen(["sleep", "100"]) for _ in range(2))
+    try:
+        reaper = Reaper()
+        reaper.adopt(identity(ours), None)
+        reaper.adopt(ProcessId(stranger.pid, identity(stranger).started - 1), None)
+        reaper.close()
+        assert ours.wait(5 * slack()) == -signal.SIGTERM
+        assert stranger.poll() is None
+    finally:
+        for process in (ours, stranger):
+            process.kill()
+            process.wait()
+
+
 def test_only_profiles_of_playwright_are_removed(
     start: Callable[[str], subprocess.Popen[bytes]], tmp_path: Path
 ) -> None:

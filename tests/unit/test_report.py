@@ -52,6 +52,7 @@ def test_what_happened_to_browsers_is_one_line() -> None:
         *[event("replaced", reason) for reason in ("memory", "tests", "tests")],
         event("replaced", "crash"),
         event("deferred", "age"),
+        event("driver-died", "it died"),
         event("launch-failed", "no memory"),
         crashed("a"),
         Attempt("a", "passed"),
@@ -60,7 +61,7 @@ def test_what_happened_to_browsers_is_one_line() -> None:
     assert row.text == (
         "browsers   1 launched, 3 recycled (tests 2, memory 1), 1 replaced after a crash, "
         "1 kept although worn (contexts stayed open), 1 launch failed, "
-        "1 crashed, 1 survived"
+        "Playwright's driver died 1 x, 1 crashed, 1 survived"
     )
 
 

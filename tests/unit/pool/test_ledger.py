@@ -252,6 +252,20 @@ def test_a_browser_that_still_ends_while_its_successor_starts_is_not_forgotten()
     assert ledger.statistics().browsers == {"ready": 1, "closing": 1}
 
 
+@pytest.mark.parametrize("proven", [False, True])
+def test_a_browser_whose_driver_died_goes_without_blame(proven: bool) -> None:
+    """It is killed and its slot given up; neither a crash nor a strike is counted."""
+    ledger = serving()
+    if proven:
+        ledger.served(1, passed=True)
+    assert ledger.orphaned(1) == [Dispose("browser-1", kill=True)]
+    assert ledger.orphaned(1) == []
+    ledger.gone("browser-1")
+    assert due(ledger) == []
+    assert ledger.statistics() == Statistics({}, {"start": 1}, 0, 0, 0)
+    assert ledger.breaker(KEY).strikes == 0
+
+
 def test_a_crash_counts_once() -> None:
     """Hearing of it again, or of an empty slot, changes nothing."""
     ledger = serving()

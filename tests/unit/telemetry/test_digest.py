@@ -61,6 +61,7 @@ def test_browser_events_are_counted_by_what_they_mean() -> None:
         event("replaced", "crash"),
         event("launch-failed", "no memory"),
         event("deferred", "age"),
+        event("driver-died", "it died"),
         event("handed-over", "browser-1"),
     )
     assert folded.launched == 1
@@ -68,6 +69,7 @@ def test_browser_events_are_counted_by_what_they_mean() -> None:
     assert folded.replaced == 1
     assert folded.launch_failures == {"no memory": 1}
     assert folded.deferred == 1
+    assert folded.driver_deaths == 1
 
 
 def test_a_crash_is_survived_when_the_same_test_then_passes() -> None:

@@ -124,6 +124,7 @@ def test_what_happens_to_browsers_is_counted() -> None:
         event("launched", "start", 0.4),
         event("replaced", "crash"),
         event("crashed"),
+        event("driver-died"),
         event("launch-failed"),
         event("handed-over"),
         Sample("uptime", 1.0),
@@ -132,6 +133,7 @@ def test_what_happens_to_browsers_is_counted() -> None:
     assert number(measures, "browser_launches_total", "start") == 1
     assert number(measures, "browser_launches_total", "crash") == 1
     assert number(measures, "browser_crashes_total") == 1
+    assert number(measures, "driver_deaths_total") == 1
     assert number(measures, "browser_launch_failures_total") == 1
     spread = measures.table.spreads["sentinel_browser_launch_duration_seconds"][()]
     assert spread.total == 0.4
