@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 from pytest_sentinel.errors import (
     BreakerOpen,
     BrowserLaunchFailed,
+    InconclusiveLeakCheck,
+    MemoryBudgetExceeded,
+    NotMeasurable,
     PageLeak,
     ResourceLeak,
     SentinelError,
@@ -14,17 +17,30 @@ from pytest_sentinel.errors import (
 )
 
 if TYPE_CHECKING:
+    from pytest_sentinel.fixtures import BrowserPool
     from pytest_sentinel.leaks.repeat import check_leaks
     from pytest_sentinel.leaks.verdict import Leak, LeakReport
+    from pytest_sentinel.memory.pagereading import PageReading
+    from pytest_sentinel.memory.processes import MemoryReading
+    from pytest_sentinel.memoryfixture import Memory
+    from pytest_sentinel.pageleaks import Leaks
 
 __version__ = "0.1.0"
 
 __all__ = [
     "BreakerOpen",
     "BrowserLaunchFailed",
+    "BrowserPool",
+    "InconclusiveLeakCheck",
     "Leak",
     "LeakReport",
+    "Leaks",
+    "Memory",
+    "MemoryBudgetExceeded",
+    "MemoryReading",
+    "NotMeasurable",
     "PageLeak",
+    "PageReading",
     "ResourceLeak",
     "SentinelError",
     "SentinelFailure",
@@ -33,8 +49,13 @@ __all__ = [
 
 _LATER = {
     "check_leaks": "pytest_sentinel.leaks.repeat",
+    "BrowserPool": "pytest_sentinel.fixtures",
     "Leak": "pytest_sentinel.leaks.verdict",
     "LeakReport": "pytest_sentinel.leaks.verdict",
+    "Leaks": "pytest_sentinel.pageleaks",
+    "Memory": "pytest_sentinel.memoryfixture",
+    "MemoryReading": "pytest_sentinel.memory.processes",
+    "PageReading": "pytest_sentinel.memory.pagereading",
 }
 
 
@@ -45,3 +66,8 @@ def __getattr__(name: str) -> Any:
 
         return getattr(import_module(_LATER[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Name what can be imported, also what has not been yet."""
+    return sorted({*globals(), *__all__})

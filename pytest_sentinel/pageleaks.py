@@ -7,9 +7,9 @@ known leaks, and keeps the evidence with the run record.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 import pytest
 
@@ -17,8 +17,20 @@ from pytest_sentinel.errors import InconclusiveLeakCheck, PageLeak
 from pytest_sentinel.running import Running
 
 if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
     from pytest_sentinel.leaks.verdict import LeakReport
     from pytest_sentinel.leaks.watch import Watch
+
+
+class CheckOptions(TypedDict, total=False):
+    """The options of ``check_leaks``, which explains them."""
+
+    iterations: int | Literal["auto"]
+    settle: float | None
+    watch: Sequence[str]
+    allow: Sequence[str]
+    snapshots: Literal["on-suspicion", "always", "never"]
 
 
 class Leaks:
@@ -30,7 +42,12 @@ class Leaks:
         self._baseline = baseline
         self._update = update
 
-    def repeat(self, page: Any, scenario: Any, **options: Any) -> LeakReport:
+    def repeat(
+        self,
+        page: Page,
+        scenario: Callable[[], object] | tuple[Callable[[], object], Callable[[], object]],
+        **options: Unpack[CheckOptions],
+    ) -> LeakReport:
         """Run ``scenario`` again and again, and fail if the page keeps something of each run.
 
         Takes the options of ``pytest_sentinel.check_leaks`` and returns its report.
@@ -48,7 +65,7 @@ class Leaks:
             self._judge(report)
         return report
 
-    def watch(self, page: Any, expression: str, name: str) -> Watch:
+    def watch(self, page: Page, expression: str, name: str) -> Watch:
         """Remember the object that ``expression`` gives now, without keeping it alive.
 
         ``expect_collected()`` on the result fails with PageLeak while it still lives.
@@ -137,5 +154,6 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> object | None:
     arguments = {name: pyfuncitem.funcargs[name] for name in names}
     checks = _leaks_for(pyfuncitem.config, pyfuncitem.nodeid)
     function: Callable[..., object] = pyfuncitem.obj
-    checks.repeat(pyfuncitem.funcargs["page"], lambda: function(**arguments), **marker.kwargs)
+    page: Any = pyfuncitem.funcargs["page"]
+    checks.repeat(page, lambda: function(**arguments), **marker.kwargs)
     return True
