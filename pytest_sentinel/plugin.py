@@ -18,7 +18,7 @@ import pytest
 
 from pytest_sentinel import settings as settings_module
 from pytest_sentinel.errors import SettingError
-from pytest_sentinel.settings import OPTIONS, Settings, parse_bool
+from pytest_sentinel.settings import OPTIONS, Settings, as_text, parse_bool
 
 if TYPE_CHECKING:
     from pytest_sentinel.controlling import Controlling
@@ -70,11 +70,11 @@ def is_on(config: pytest.Config) -> bool:
         return False
     for origin, text in (
         ("PYTEST_SENTINEL", os.environ.get("PYTEST_SENTINEL")),
-        ("sentinel", config.getini("sentinel")),
+        ("sentinel", _written(config, "sentinel")),
     ):
-        if text:
+        if text not in (None, ""):
             try:
-                return parse_bool(str(text))
+                return parse_bool(as_text(text))
             except ValueError as error:
                 raise pytest.UsageError(f"{origin}: {text!r} {error}; write on or off") from None
     return True
@@ -90,21 +90,49 @@ def read_settings(config: pytest.Config) -> Settings:
     if found is not None:
         return found
     given: dict[str, tuple[str, str]] = {}
-    for option in OPTIONS:
-        sources = (
-            (option.flag, config.getoption(option.ini, default=None)),
-            (option.env, os.environ.get(option.env)),
-            (option.ini, config.getini(option.ini)),
-        )
-        for origin, text in sources:
-            if text is not None and str(text) != "":
-                given[option.name] = (origin, str(text))
-                break
     try:
+        for option in OPTIONS:
+            sources = (
+                (option.flag, config.getoption(option.ini, default=None)),
+                (option.env, os.environ.get(option.env)),
+                (_key(config, option.ini), _written(config, option.ini)),
+            )
+            for origin, value in sources:
+                if value not in (None, "", []):
+                    given[option.name] = (origin, _as_text(option, origin, value))
+                    break
         config.stash[_SETTINGS] = settings_module.build(given)
     except SettingError as error:
         raise pytest.UsageError(str(error)) from None
     return config.stash[_SETTINGS]
+
+
+def _written(config: pytest.Config, key: str) -> Any:
+    """Return what a configuration file says, in its own type.
+
+    pytest 9 keeps the types of a ``[tool.pytest]`` table, and takes none but texts for an option
+    that is declared without one, as ini files and older versions need it.
+    """
+    kept = getattr(config, "_inicfg", None)
+    kept = kept if kept is not None else vars(config).get("inicfg", {})
+    value = getattr(kept.get(key), "value", kept.get(key))
+    return config.getini(key) if value is None or isinstance(value, str) else value
+
+
+def _key(config: pytest.Config, key: str) -> str:
+    """Return a key as its user finds it: with the file, where there may be several keys of it."""
+    file = config.inipath
+    return f"{file.name}: {key}" if file is not None and file.suffix == ".toml" else key
+
+
+def _as_text(option: settings_module.Option, origin: str, value: object) -> str:
+    try:
+        text = settings_module.as_text(value, option.separator)
+        if not isinstance(value, str):
+            option.parse(text)  # here, where its own type can still be shown
+        return text
+    except ValueError as error:
+        raise SettingError(origin, value, str(error), option.good) from None
 
 
 @pytest.hookimpl(wrapper=True, optionalhook=True)

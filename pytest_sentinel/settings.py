@@ -15,6 +15,7 @@ from pytest_sentinel.addresses import METRICS_PORT, Address, parse_address, pars
 from pytest_sentinel.errors import SettingError
 from pytest_sentinel.units import MIB, parse_duration, parse_size
 
+_LONGEST = 366 * 86400.0  # seconds; far beyond it, clocks and timers fail
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off"}
 
@@ -31,6 +32,27 @@ def parse_bool(text: str) -> bool:
     if word in _FALSE:
         return False
     raise ValueError("is neither on nor off")
+
+
+def as_text(value: object, separator: str = "") -> str:
+    """Return a value of a TOML file as the text that would stand in an ini file.
+
+    Args:
+        value: a text, boolean or number, or a list of them.
+        separator: what parts several values in an ini file; without one, a list is refused.
+
+    Raises:
+        ValueError: the value is of no such type.
+    """
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, str | int | float):
+        return str(value)
+    if not isinstance(value, list):
+        raise ValueError(f"is a {type(value).__name__}, not a text or a number")  # noqa: TRY004
+    if not separator:
+        raise ValueError("is a list, and one value is wanted")
+    return f"{separator} ".join(as_text(one) for one in value)
 
 
 def _or_off(parse: Callable[[str], object]) -> Callable[[str], object]:
@@ -67,6 +89,8 @@ def _duration(text: str) -> float:
         raise ValueError("is not a duration") from None
     if seconds <= 0:
         raise ValueError("is not more than zero")
+    if seconds > _LONGEST:
+        raise ValueError("is more than a year")
     return seconds
 
 
@@ -108,6 +132,7 @@ class Option:
             ``sentinel_recycle_after`` and environment ``PYTEST_SENTINEL_RECYCLE_AFTER``.
         default: the text that stands when nobody says anything.
         is_switch: whether the bare flag switches it on.
+        separator: what parts several values, where there may be several.
     """
 
     name: str
@@ -117,6 +142,7 @@ class Option:
     help: str
     good: str
     is_switch: bool = False
+    separator: str = ""
 
     @property
     def flag(self) -> str:
@@ -209,6 +235,7 @@ OPTIONS: tuple[Option, ...] = (
         "use the browsers of one or more services (`sentinel serve`), or off; comma-separated;"
         " the least busy one is used",
         "ws://127.0.0.1:9323",
+        separator=",",
     ),
     Option(
         "pool_fallback", parse_bool, "off", "on|off",
@@ -243,6 +270,7 @@ OPTIONS: tuple[Option, ...] = (
         "gates to check at the end of the run: a file, a preset, or gates separated by semicolons;"
         " a passing run exits with 99 when a gate fails, and 98 when one has no data",
         "'leaks: count == 0'",
+        separator=";",
     ),
     Option(
         "coverage_file", _or_off(_path), "off", "FILE",

@@ -33,7 +33,10 @@ def parse_size(text: str | int) -> int:
         raise ValueError(f"{text!r} is not a size; write it like '512 MB'")
     number, power, _ = match.groups()
     factor: int = 1024 ** _POWERS[power.lower()]
-    return round(float(number) * factor)
+    try:
+        return round(float(number) * factor)
+    except OverflowError:
+        raise ValueError(f"{text[:20]!r}... is more than any size") from None
 
 
 def format_size(size: float) -> str:

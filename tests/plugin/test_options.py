@@ -93,6 +93,89 @@ def test_workers_are_told_what_the_controller_was(scratch: Scratch) -> None:
     scratch.run("-n", "1", "--sentinel-top=7").assert_outcomes(passed=1)
 
 
+NATIVE: dict[str, tuple[str, object]] = {
+    "crash_retries": ("2", 2),
+    "recycle_after": ("false", None),
+    "max_browser_age": ("1800", 1800.0),
+    "max_browser_memory": ("524_288_000", 500 * 1024**2),
+    "probe_timeout": ("2.5", 2.5),
+    "launch_timeout": ("'20 s'", 20.0),
+    "close_timeout": ("20.0", 20.0),
+    "worker_memory": ("'1 GB'", 1024**3),
+    "workers_by_memory": ("true", True),
+    "record": ("'kept'", "kept"),
+    "leaks": ("false", "off"),
+    "leak_baseline": ("'known.json'", "known.json"),
+    "leak_baseline_update": ("true", True),
+    "pool": ("['ws://127.0.0.1:9323', 'ws://127.0.0.1:9324']", "127.0.0.1:9323,127.0.0.1:9324"),
+    "pool_fallback": ("true", True),
+    "pool_token_file": ("false", None),
+    "suite": ("2026", "2026"),
+    "branch_class": ("'main'", "main"),
+    "page_metrics": ("true", "on"),
+    "gates": ("['leaks: count == 0', 'crashes: count == 0']", None),
+    "coverage_file": ("'coverage.json'", "coverage.json"),
+    "metrics": ("false", None),
+    "metrics_linger": ("0.5", 0.5),
+    "push": ("'http://127.0.0.1:9091'", "http://127.0.0.1:9091"),
+    "textfile": ("'kept.prom'", "kept.prom"),
+    "top": ("1", 1),
+}
+WRONG = [
+    ("top", "true", "True is not a whole number; a good value is 3"),
+    ("top", "1.5", "1.5 is not a whole number"),
+    ("top", "[1, 2]", "[1, 2] is a list, and one value is wanted; a good value is 3"),
+    ("top", "{ a = 1 }", "{'a': 1} is a dict, not a text or a number; a good value is 3"),
+    ("top", "2026-11-30", "is a date, not a text or a number; a good value is 3"),
+    ("top", "'many'", "'many' is not a whole number"),
+    ("probe_timeout", "inf", "inf is not a duration; a good value is '10 s'"),
+    ("probe_timeout", "-1", "-1 is not a duration"),
+    ("leaks", "true", "True is none of error, warn, off; a good value is error"),
+    ("leaks", "['warn']", "['warn'] is a list, and one value is wanted"),
+    ("workers_by_memory", "3", "3 is neither on nor off; a good value is on"),
+    ("pool", "[['x']]", "[['x']] is a list, and one value is wanted"),
+]
+TABLE = "tool.pytest" if pytest.version_tuple >= (9,) else "tool.pytest.ini_options"
+
+
+def test_every_option_takes_the_types_of_toml(scratch: Scratch) -> None:
+    """Numbers, booleans and lists of pytest's own table do what their texts do in an ini file."""
+    assert set(NATIVE) == {option.name for option in OPTIONS}
+    rows = "".join(f"sentinel_{name} = {text}\n" for name, (text, _) in NATIVE.items())
+    (scratch.path / "pyproject.toml").write_text(f"[{TABLE}]\nsentinel = true\n{rows}")
+
+    result = scratch.run_here("--sentinel-record=.sentinel")
+
+    assert result.ret == pytest.ExitCode.OK, result.stderr.str()
+    first = scratch.record()[0]
+    assert isinstance(first, Run)
+    assert first.settings == {
+        **{name: expected for name, (_, expected) in NATIVE.items()},
+        "record": ".sentinel",
+        "gates": "leaks: count == 0; crashes: count == 0",
+    }
+    assert not is_on(scratch, "-o", "sentinel=off")
+    (scratch.path / "pyproject.toml").write_text(f"[{TABLE}]\nsentinel = false\n")
+    assert not is_on(scratch)
+
+
+@pytest.mark.parametrize(("name", "text", "message"), WRONG)
+def test_a_wrong_type_is_refused_with_its_file(
+    scratch: Scratch, name: str, text: str, message: str
+) -> None:
+    """Exit status 4; the line names file, key, the value as it was understood, and a good one."""
+    (scratch.path / "pytest.toml").write_text(f"[pytest]\nsentinel_{name} = {text}\n")
+
+    result = scratch.run_here()
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    told = [line for line in result.errlines if line.startswith("ERROR: ")]
+    assert len(told) == 1
+    assert told[0].startswith(f"ERROR: pytest.toml: sentinel_{name}: ")
+    assert message in told[0]
+    assert "a good value is" in told[0]
+
+
 def is_on(scratch: Scratch, *options: str) -> bool:
     """Run the suite and tell whether the plugin was on: header, record and fixture agree."""
     for record in (scratch.path / ".sentinel" / "runs").glob("latest"):
