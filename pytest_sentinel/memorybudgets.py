@@ -151,7 +151,7 @@ class MemoryBudgets:
         ends = self._read_browsers(promise)
         pages: list[tuple[Page, PageReading]] = []
         if LIMIT_PAGE in promise.budgets or promise.limits_growth:
-            pages = read_pages(self._running.pool())
+            pages = read_pages(self._running.pool(), self._running.outlives_the_test)
         if promise.limits_growth:
             # Garbage belongs to the peak, which has been read, and is no growth.
             ends = self._read_browsers(promise)

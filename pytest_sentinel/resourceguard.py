@@ -40,6 +40,8 @@ class ResourceGuard:
         self._before: Before | None = None
         self._living: dict[Any, Any] = {}
         self._late: list[Leftover] = []
+        self._session: pytest.Session | None = None
+        self._item: pytest.Item | None = None
 
     def pytest_collection_modifyitems(
         self, config: pytest.Config, items: list[pytest.Item]
@@ -51,17 +53,20 @@ class ResourceGuard:
                 if problem:
                     refuse(config, f"{item.nodeid}: {problem}")
 
-    def pytest_sessionstart(self) -> None:
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Begin to note where things are opened."""
         from pytest_sentinel.leaks.acquisitions import Acquisitions
         from pytest_sentinel.leaks.origins import Origins
         from pytest_sentinel.leaks.resources import Resources
 
+        self._session = session
         runner = os.path.dirname(_pytest.__file__)
         ends = [os.path.join(runner, f"{name}.py") for name in ("python", "fixtures", "unittest")]
         self._notes = Acquisitions(Origins(ends))
         self._notes.watch()
-        self._resources = Resources(self._notes, self._running.own_pids, self._wide_values)
+        self._resources = Resources(
+            self._notes, self._running.own_pids, self._wide_values, self._kept_for_users
+        )
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(
@@ -102,6 +107,19 @@ class ResourceGuard:
                 held += vars(request.cls).values()
             yield fixturedef, held
 
+    def _kept_for_users(self) -> list[object]:
+        """Return what users hang on pytest's own objects, and what plugins of theirs hold."""
+        session = self._session
+        assert session is not None
+        kept: list[object] = []
+        nodes = list(self._item.iter_parents())[1:] if self._item is not None else []
+        for holder in (session.config, session, *nodes):
+            kept += vars(holder).values()
+            kept += getattr(getattr(holder, "stash", None), "_storage", {}).values()
+        finalizers = getattr(session._setupstate, "stack", {})
+        kept += [held for node, held in finalizers.items() if node is not self._item]
+        return kept + list(session.config.pluginmanager.get_plugins())
+
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, object, object]:
         """Report with the test what the wider fixtures left that ended after it."""
@@ -111,25 +129,28 @@ class ResourceGuard:
         finally:
             late, self._late = self._allowed(item, self._late), []
             self._running.leaks += late
-        if self._mode == "error" and late:
-            raise ResourceLeak([str(one) for one in late], "fixtures that ended with the test")
+        accused = [str(one) for one in late if one.is_the_tests]
+        if self._mode == "error" and accused:
+            raise ResourceLeak(accused, "fixtures that ended with the test")
         return result
 
     def begin(self, item: pytest.Item) -> None:
         """Look, before the test's own fixtures are set up."""
         if self._resources is not None:
+            self._item = item
             self._before = self._resources.look()
 
     def end(self, item: pytest.Item) -> Iterable[SentinelFailure]:
         """Compare, when the test's own fixtures are gone."""
         if self._resources is None or self._before is None:
             return []
-        found = self._allowed(item, self._resources.compare(self._before))
+        file, line, _ = item.location
+        test = f"{file}:{(line or 0) + 1} in {getattr(item, 'originalname', item.name)}"
+        found = self._allowed(item, self._resources.compare(self._before, test))
         self._before = None
         self._running.leaks += found
-        if self._mode == "error" and found:
-            return [ResourceLeak([str(one) for one in found])]
-        return []
+        accused = [str(one) for one in found if one.is_the_tests]
+        return [ResourceLeak(accused)] if self._mode == "error" and accused else []
 
     def _allowed(self, item: pytest.Item, found: list[Leftover]) -> list[Leftover]:
         """Leave out what the test may leave open, and all of a test that will be run again."""

@@ -128,6 +128,10 @@ class Running:
         """Tell whether this attempt is lost to the death of a browser, and will be repeated."""
         return self._test is not None and self._test.retry
 
+    def outlives_the_test(self, context: Any) -> bool:
+        """Tell whether a context is not the running test's own."""
+        return self._wide.holds(context)
+
     def statistics(self) -> Statistics:
         """Return an immutable snapshot of the pool."""
         return self.pool().statistics()
@@ -236,6 +240,7 @@ class Running:
                 with suppress(Exception):
                     pool.begin_test(renew=False)
         finally:
+            self._wide.begin_test()
             # Where none was dead and nothing went wrong there is none now: looking costs time.
             test.found_dead = [] if is_right else pool.deaths()
             if self._pages is not None:
@@ -262,7 +267,9 @@ class Running:
         if report.when == "call":
             test.passed = report.passed
             if self._pages is not None and self.settings.page_metrics == "heap":
-                self._pages.measure(context for _, context in self._open_contexts())
+                self._pages.measure(
+                    context for _, context in self._open_contexts() if not self._wide.holds(context)
+                )
             self._poke()
         if self._may_lose(test):
             # Under xfail a teardown that fails counts as one more expected failure.

@@ -29,6 +29,16 @@ class WideContexts:
     def __init__(self, contexts: Callable[[], Iterable[tuple[int, Any]]]) -> None:
         self._contexts = contexts
         self._held: list[_Held] = []
+        self._older: list[Any] = []
+
+    def begin_test(self) -> None:
+        """Note what is open before a test's fixtures are set up."""
+        self._older = [context for _, context in self._contexts()]
+
+    def holds(self, context: Any) -> bool:
+        """Tell whether a context outlives the test: it is older, or a wider fixture's."""
+        held = (one.context for one in self._held)
+        return any(context is one for one in (*self._older, *held))
 
     def watch(self, fixturedef: Any, request: Any) -> Generator[None, object, object]:
         """Let the fixture be set up, and note what it leaves open."""

@@ -27,9 +27,11 @@ _KINDS = {
 }
 _HOLDERS = ("BrowserContext", "Page", "APIRequestContext")
 _ROUTES = ("_routes", "_web_socket_routes")
-_CLOSERS = {"cdp-session": "detach", "request-context": "dispose"}
+_CLOSERS = {"request-context": "dispose"}
 Wanted = Callable[[Origin], bool]
-CLOSABLE = ("context", "page", "browser", *_CLOSERS)
+# A page that is found by itself lives in a context that stays, and is in its ``pages``; what a CDP
+# session has set lasts as long as the session.
+CLOSABLE = ("context", "browser", *_CLOSERS)
 
 
 def open_objects(notes: Acquisitions, is_wanted: Wanted) -> Iterator[Found]:

@@ -129,10 +129,16 @@ class Collection:
 
 
 class Counters:
-    """One CDP session on one page: quieten it, read it, photograph its heap."""
+    """One CDP session on one page: quieten it, read it, photograph its heap.
 
-    def __init__(self, page: Page) -> None:
+    Args:
+        untouched: read the page as it stands: the mouse and the focus stay where they are, the
+            console keeps its messages, and object URLs and CSS rules are not counted.
+    """
+
+    def __init__(self, page: Page, *, untouched: bool = False) -> None:
         self.page = page
+        self._untouched = untouched
         try:
             self._cdp: CDPSession = page.context.new_cdp_session(page)
         except PlaywrightError as error:
@@ -155,8 +161,10 @@ class Counters:
         self.page.on("requestfailed", self._request_ended)
         for domain in ("Performance", "HeapProfiler"):
             self._cdp.send(f"{domain}.enable")
-        ledger = self._cdp.send("Runtime.evaluate", {"expression": _LEDGER})["result"]
-        self._end_ledger = ledger.get("objectId")
+        self._end_ledger: str | None = None
+        if not untouched:
+            ledger = self._cdp.send("Runtime.evaluate", {"expression": _LEDGER})["result"]
+            self._end_ledger = ledger.get("objectId")
 
     def close(self) -> None:
         """Detach from the page and drop every object the session held there."""
@@ -164,15 +172,18 @@ class Counters:
         self.page.remove_listener("requestfinished", self._request_ended)
         self.page.remove_listener("requestfailed", self._request_ended)
         with contextlib.suppress(PlaywrightError):  # the document may be another by now
-            self._call(str(self._end_ledger), "function () { this() }")
+            if not self._untouched:
+                self._call(str(self._end_ledger), "function () { this() }")
         with contextlib.suppress(PlaywrightError):  # the page, and the session with it, may be gone
             self._cdp.detach()
 
     def read(self, iterations: int, cap: float) -> Sample:
         """Quieten the page, collect garbage and read every counter; wait at most ``cap`` s."""
-        self._cdp.send("Input.dispatchMouseEvent", {"type": "mouseMoved", "x": -1, "y": -1})
-        settled = self.settle(cap)
-        self._cdp.send("Runtime.discardConsoleEntries")
+        settled = True
+        if not self._untouched:
+            self._cdp.send("Input.dispatchMouseEvent", {"type": "mouseMoved", "x": -1, "y": -1})
+            settled = self.settle(cap)
+            self._cdp.send("Runtime.discardConsoleEntries")
         counts = self.count()
         usage = self._cdp.send("Runtime.getHeapUsage")
         sizes = {
@@ -190,7 +201,7 @@ class Counters:
         metrics = self._cdp.send("Performance.getMetrics")["metrics"]
         values = {metric["name"]: metric["value"] for metric in metrics}
         counts = {ours: int(values.get(theirs, 0)) for theirs, ours in COUNTS.items()}
-        return {**counts, "css rules": self.rules}
+        return counts if self._untouched else {**counts, "css rules": self.rules}
 
     def heap(self) -> int:
         """Collect garbage once more and return the bytes that the heap uses now."""

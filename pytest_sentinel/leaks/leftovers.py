@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from pytest_sentinel.leaks.origins import Origin
 
@@ -25,6 +25,7 @@ KINDS = (
     "process",
     "zombie",
 )
+UNKNOWN: Final = "unknown"
 _SCOPES = ("function", "class", "module", "package", "session")
 _LIVES_ALONE = ("context", "request-context", "browser")
 _MOST_NUMBERS = 3
@@ -39,12 +40,15 @@ class Leftover:
         what: it, in a few words.
         where: ``file:line in function`` that opened it.
         closed: whether it was closed for the next test's sake.
+        is_the_tests: False for what no line of the test opened, in a context that outlives it: a
+            fixture that is wider than the test answers for that.
     """
 
     kind: str
     what: str
     where: str
     closed: bool = False
+    is_the_tests: bool = True
 
     def __str__(self) -> str:
         note = " (closed now)" if self.closed else ""
@@ -73,7 +77,7 @@ class Found:
 
     def place(self, base: str) -> str:
         """Return ``file:line in function`` of who opened it."""
-        return self.origin.place(base) if self.origin is not None else "unknown"
+        return self.origin.place(base) if self.origin is not None else UNKNOWN
 
 
 def without_companions(found: Iterable[Found], base: str) -> list[Found]:
@@ -86,8 +90,7 @@ def without_companions(found: Iterable[Found], base: str) -> list[Found]:
     holders = {id(one.subject) for one in found if one.subject is not None}
     kept: list[Found] = []
     places = {
-        rank: {one.place(base) for one in found if _rank(one) < rank} - {"unknown"}
-        for rank in (1, 2)
+        rank: {one.place(base) for one in found if _rank(one) < rank} - {UNKNOWN} for rank in (1, 2)
     }
     descriptors: dict[str, list[Found]] = {}
     for one in found:

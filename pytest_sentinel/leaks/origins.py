@@ -71,9 +71,11 @@ class Origin:
         """Return the same of the innermost library that is neither pytest nor Playwright."""
         return _innermost(self.frames, base, _is_guest) or "unknown"
 
-    def passes(self, part: str) -> bool:
-        """Tell whether the interpreter's file or folder ``part`` had a hand in it."""
-        return any(part in code.co_filename for code, _ in self.frames)
+    def passes(self, part: str, function: str = "") -> bool:
+        """Tell whether a file or folder ``part``, or a ``function`` in it, had a hand in it."""
+        return any(
+            part in code.co_filename and function in ("", code.co_name) for code, _ in self.frames
+        )
 
     def opener(self) -> Opener:
         """Tell who asked for it: the user's code, a library, the interpreter lately, or we."""
@@ -247,6 +249,15 @@ class Origins:
                 self._claims[key] = kept
             else:
                 del self._claims[key]
+
+
+def place_of(function: object, base: str) -> str:
+    """Return ``file:line in function`` of a function that the user wrote; empty for any other."""
+    plain = _plain(function)
+    if plain is None or not is_users(plain.__code__.co_filename):
+        return ""
+    code = plain.__code__
+    return f"{_relative(code.co_filename, base)}:{code.co_firstlineno} in {code.co_name}"
 
 
 def is_users(name: str) -> bool:

@@ -2,7 +2,7 @@
 
 Before anything is accused it gets half a second, in growing pauses, to go away by itself. What a
 fixture that lives on still holds is that fixture's. What such a finding means for the test is the
-guard's business.
+guard's business. Closed is only what nobody can reach any more.
 """
 
 from __future__ import annotations
@@ -17,16 +17,22 @@ from typing import Any, Protocol
 
 from pytest_sentinel.leaks import clientobjects, ownprocess
 from pytest_sentinel.leaks.acquisitions import Acquisitions
-from pytest_sentinel.leaks.holders import held_by, user_globals
+from pytest_sentinel.leaks.holders import (
+    asks_for_contexts,
+    held_by,
+    held_by_anybody,
+    is_reachable,
+)
 from pytest_sentinel.leaks.leftovers import (
     KINDS,
+    UNKNOWN,
     Found,
     Leftover,
     ancestors,
     ends_with_its_holder,
     without_companions,
 )
-from pytest_sentinel.leaks.origins import TEST, Origin
+from pytest_sentinel.leaks.origins import TEST, Origin, place_of
 from pytest_sentinel.leaks.ownprocess import OwnProcess
 
 __all__ = ["KINDS", "PAUSES", "RECURRENCE", "Before", "Leftover", "Owner", "Resources"]
@@ -44,6 +50,16 @@ class Owner(Protocol):
     @property
     def scope(self) -> str:
         """The pytest scope that it lives in."""
+        ...
+
+    @property
+    def argname(self) -> str:
+        """What it is called."""
+        ...
+
+    @property
+    def func(self) -> object:
+        """The function that sets it up."""
         ...
 
 
@@ -64,6 +80,7 @@ class Resources:
         notes: Acquisitions,
         own_pids: Callable[[], set[int]],
         wide_values: Callable[[], Iterable[tuple[Owner, list[object]]]] = tuple,
+        runner_holds: Callable[[], list[object]] = list,
     ) -> None:
         """Watch what ``notes`` tells of.
 
@@ -71,11 +88,14 @@ class Resources:
             notes: where everything was opened.
             own_pids: the children that are not the tests'.
             wide_values: each living fixture of a wider scope, with what it gave and keeps.
+            runner_holds: what the test runner keeps for its users beyond a test.
         """
         self._notes = notes
         self._origins = notes.origins
         self._own_pids = own_pids
         self._wide_values = wide_values
+        self._runner_holds = runner_holds
+        self._told: set[tuple[str, int]] = set()
         self._kept: defaultdict[str, dict[object, tuple[int, Found]]] = defaultdict(dict)
         self._known_to: dict[int, OwnProcess] = {}
         self._accused: set[tuple[str, str]] = set()
@@ -96,10 +116,15 @@ class Resources:
         )
         return Before(self._origins.begin(), process, self._notes.spawned)
 
-    def compare(self, before: Before) -> list[Leftover]:
-        """Return what the test left open, after its pauses, and close what can be closed."""
+    def compare(self, before: Before, test: str = UNKNOWN) -> list[Leftover]:
+        """Return what the test left open, after its pauses, and close what nobody can reach.
+
+        Args:
+            before: what was open when the test began.
+            test: where it stands, as ``file:line in function``.
+        """
         found = self._after_pauses(lambda: self._of_the_test(before))
-        leftovers = [self._close(one) for one in self._without_companions(found)]
+        leftovers = self._tell(self._without_companions(found), test)
         clientobjects.forget_the_tests(self._notes)
         return leftovers
 
@@ -113,7 +138,7 @@ class Resources:
         if not self._origins.has_acquired(owner):
             return []
         found = self._after_pauses(lambda: self._of_the_fixture(owner, known))
-        leftovers = [self._close(one) for one in self._without_companions(found)]
+        leftovers = self._tell(self._without_companions(found), self._function_of(owner))
         for key, made in list(self._notes.made.items()):
             if made.origin.owner is owner:
                 del self._notes.made[key]
@@ -244,19 +269,60 @@ class Resources:
             subjects[id(one)] = mine
         return subjects
 
-    # Closing
+    # Telling, and closing
 
-    def _close(self, one: Found) -> Leftover:
-        where = one.place(self._origins.base)
-        self._accused.add((one.kind, where))
-        closable = one.kind in clientobjects.CLOSABLE and not self._is_in_use(one)
-        return Leftover(one.kind, one.what, where, closable and clientobjects.close(one))
+    def _tell(self, found: list[Found], by: str) -> list[Leftover]:
+        """Return what was found as leftovers; ``by`` is who opened it if nobody else is known."""
+        closable = [one for one in found if one.kind in clientobjects.CLOSABLE]
+        closed = {id(one) for one in self._lost(closable) if clientobjects.close(one)}
+        told = (self._as_leftover(one, by, id(one) in closed) for one in found)
+        return [one for one in told if one is not None]
 
-    def _is_in_use(self, one: Found) -> bool:
-        """Tell whether a global refers to it: a page that a suite opened once, for one."""
-        targets = self._subjects([one])[id(one)]
-        everything = [value for values in user_globals() for value in values]
-        return bool(held_by(targets, [("global", everything)]))
+    def _as_leftover(self, one: Found, by: str, closed: bool) -> Leftover | None:
+        place, what = one.place(self._origins.base), one.what
+        self._accused.add((one.kind, place))
+        if place != UNKNOWN or one.parent is None:
+            return Leftover(one.kind, what, place, closed)
+        home = self._home(one)
+        if home is None:
+            return Leftover(one.kind, what, by, closed)
+        # Told once: each test of a step-wise suite opens one, and the same fixture is to answer.
+        if (one.kind, home.number) in self._told:
+            return None
+        self._told.add((one.kind, home.number))
+        place = home.place(self._origins.base)
+        owner: Any = home.owner
+        if owner is not None:
+            what = f"{what} in what fixture {owner.argname!r} opened"
+            place = place if place != UNKNOWN else self._function_of(owner)
+        return Leftover(one.kind, what, place if place != UNKNOWN else by, closed, False)
+
+    def _home(self, one: Found) -> Origin | None:
+        """Return the origin of the innermost page or context that it lives in, and that stays."""
+        for holder in ancestors(one.parent):
+            made = self._notes.made.get(id(holder))
+            if made is not None and made.impl is holder:
+                return made.origin
+        return None
+
+    def _function_of(self, owner: Owner) -> str:
+        return place_of(owner.func, self._origins.base) or UNKNOWN
+
+    def _lost(self, found: list[Found]) -> list[Found]:
+        """Return what nobody can reach any more: neither by a reference nor by a browser."""
+        if not found:
+            return []
+        roots = [*held_by_anybody(), *self._runner_holds()]
+        roots += [value for _, held in self._wide_values() for value in held]
+        subjects = self._subjects(found)
+        return [
+            one
+            for one in found
+            if not (one.kind == "context" and asks_for_contexts())
+            # Not ours alone: a browser that was connected to has pages of others.
+            and not (one.origin is not None and one.origin.passes("", "connect_over_cdp"))
+            and not is_reachable(subjects[id(one)], roots)
+        ]
 
 
 def _is_plumbing(one: Found) -> bool:

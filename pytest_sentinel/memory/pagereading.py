@@ -98,11 +98,12 @@ class PageReading:
     css_rules = _Counter()
 
 
-def read_page(page: Page) -> PageReading:
+def read_page(page: Page, *, untouched: bool = False) -> PageReading:
     """Quieten the page, collect its garbage and read it; takes about 0.1 s.
 
     The mouse leaves the page, the focus leaves its element, and the console is emptied: each of
-    them holds objects.
+    them holds objects. ``untouched`` leaves them all as they are, for a page that others go on
+    with.
 
     Raises:
         NotMeasurable: the page is closed, has crashed, does not answer within 5 s, or is an
@@ -113,7 +114,7 @@ def read_page(page: Page) -> PageReading:
     try:
         _wake(page)
         try:
-            counters = Counters(page)
+            counters = Counters(page, untouched=untouched)
         except CountersUnavailable:
             return read_by_script(page)
         try:
@@ -129,7 +130,8 @@ def read_page(page: Page) -> PageReading:
     read = {name.replace(" ", "_"): count for name, count in sample.counts.items()}
     read.update(sample.sizes)
     read["heap"] += read["buffers"]
-    values = {name: read[name] for name in (*SIZES, *COUNTS)}
+    known: tuple[str, ...] = (*SIZES, *COUNTS)
+    values = {name: read[name] for name in known if name in read}
     return PageReading(_engine(page), values, sample.settled)
 
 

@@ -6,6 +6,7 @@ What belongs to a browser is found by its seat; the seats are the pool's, and on
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from pytest_sentinel.errors import NotMeasurable
@@ -15,7 +16,7 @@ from pytest_sentinel.memory.processes import tree
 from pytest_sentinel.units import MIB
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import BrowserContext, Page
 
     from pytest_sentinel.memory.sampler import Sampler
     from pytest_sentinel.pool.seats import Seat
@@ -46,8 +47,14 @@ def wait_until_calm(seat: Seat) -> None:
         before = now
 
 
-def read_pages(pool: WorkerPool) -> list[tuple[Page, PageReading]]:
+def read_pages(
+    pool: WorkerPool, is_lasting: Callable[[BrowserContext], bool]
+) -> list[tuple[Page, PageReading]]:
     """Collect the garbage of every page that is open on the pool's browsers, and read it.
+
+    Args:
+        pool: whose browsers.
+        is_lasting: whether a context outlives the test: its pages are left as they are.
 
     Raises:
         NotMeasurable: a page has crashed or does not answer.
@@ -56,7 +63,7 @@ def read_pages(pool: WorkerPool) -> list[tuple[Page, PageReading]]:
     for _, context in pool.contexts():
         for page in context.pages:
             try:
-                readings.append((page, read_page(page)))
+                readings.append((page, read_page(page, untouched=is_lasting(context))))
             except NotMeasurable:
                 # A page that closes itself meanwhile is no concern of anybody's.
                 if not page.is_closed():
