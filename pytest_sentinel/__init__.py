@@ -15,6 +15,7 @@ from pytest_sentinel.errors import (
     SentinelError,
     SentinelFailure,
 )
+from pytest_sentinel.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from pytest_sentinel.fixtures import BrowserPool
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from pytest_sentinel.memory.processes import MemoryReading
     from pytest_sentinel.memoryfixture import Memory
     from pytest_sentinel.pageleaks import Leaks
-
-__version__ = "0.1.0"
 
 __all__ = [
     "BreakerOpen",

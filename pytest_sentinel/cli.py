@@ -11,7 +11,6 @@ import sys
 import click
 from rich.console import Console
 
-from pytest_sentinel import __version__
 from pytest_sentinel.errors import SentinelError
 from pytest_sentinel.gatecommand import gate
 from pytest_sentinel.heapcommand import heap
@@ -19,6 +18,7 @@ from pytest_sentinel.loadcommand import load
 from pytest_sentinel.reportcommand import report
 from pytest_sentinel.servecommand import serve
 from pytest_sentinel.statuscommand import drain, health, resize, restart, status
+from pytest_sentinel.version import __version__
 
 
 @click.group(

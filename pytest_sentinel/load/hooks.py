@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
-from pytest_sentinel import __version__, gates
+from pytest_sentinel import gates
 from pytest_sentinel.addresses import parse_address, parse_services
 from pytest_sentinel.load import outcome, wire
 from pytest_sentinel.load.desk import Desk
@@ -31,6 +31,7 @@ from pytest_sentinel.memory.processes import read_memory
 from pytest_sentinel.pool.servesettings import read_token
 from pytest_sentinel.telemetry.branches import branch_class
 from pytest_sentinel.telemetry.record import End, Run, encode
+from pytest_sentinel.version import __version__
 
 _DESK: Final = "sentinel_desk"
 _STOP_TIMEOUT: Final = 10.0

@@ -20,13 +20,13 @@ from aiohttp.http_exceptions import HttpProcessingError
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
-from pytest_sentinel import __version__
 from pytest_sentinel.errors import RequestRefused, SettingError
 from pytest_sentinel.pool import callers
 from pytest_sentinel.pool.entrance import Entrance
 from pytest_sentinel.pool.health import FAILING, Health, Readiness
 from pytest_sentinel.pool.snapshot import Event, PoolStatistics
 from pytest_sentinel.pool.upgrade import is_token
+from pytest_sentinel.version import __version__
 
 _CONNECTION_LIFE = 30.0
 _HEAD_WITHIN = 10.0

@@ -16,7 +16,6 @@ from collections import Counter
 from contextlib import suppress
 from typing import Any
 
-from pytest_sentinel import __version__
 from pytest_sentinel.addresses import Address
 from pytest_sentinel.errors import SettingError
 from pytest_sentinel.pool import health
@@ -33,6 +32,7 @@ from pytest_sentinel.pool.service import LeasePort
 from pytest_sentinel.pool.snapshot import Event, PoolStatistics
 from pytest_sentinel.pool.tasks import words
 from pytest_sentinel.pool.terms import Terms
+from pytest_sentinel.version import __version__
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
