@@ -52,6 +52,7 @@ PURE := addresses.py \
   telemetry/relay.py \
   telemetry/samples.py \
   telemetry/scrub.py \
+  telemetry/unfinished.py \
   telemetry/use.py \
   units.py
 

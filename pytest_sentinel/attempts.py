@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pytest_sentinel.pool.deaths import Death
 
 REPORT_ATTRIBUTE = "sentinel"
+EVENTS_ATTRIBUTE = "sentinel_events"
 STATUS_ATTRIBUTE = "sentinel_status"
 CRASHED = "crashed"
 _PACKAGE = Path(__file__).parent
@@ -244,6 +245,14 @@ def annotate(
         tell(("sentinel_leaks", text))
         if not hasattr(report, STATUS_ATTRIBUTE):  # else the failure says it
             report.sections.append(("sentinel: left open", text))
+
+
+def send_happenings(report: pytest.TestReport, happenings: Sequence[Any]) -> None:
+    """Have a report carry what happened to browsers."""
+    if happenings:
+        from pytest_sentinel.telemetry.relay import pack_happenings
+
+        setattr(report, EVENTS_ATTRIBUTE, pack_happenings(happenings))
 
 
 def is_playwright_error(call: pytest.CallInfo[None]) -> bool:

@@ -12,8 +12,8 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Collection, Iterable, Mapping, MutableMapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -30,6 +30,7 @@ from pytest_sentinel.driver import (
 )
 
 _FIX = "run `sentinel install-browser`"
+_OTHERS = ("firefox", "webkit")
 _SHELLS = (SHELL, "chrome-headless-shell", "headless_shell")
 _BROWSERS = (CHROMIUM, "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 
@@ -51,6 +52,7 @@ class BrowserChoice:
         overlay: the registry that was laid; None when Playwright's own is used as it is.
         ffmpeg: the binary that records videos.
         notes: what else a careful reader wants to know.
+        engines: what each engine will be that is not headless Chromium; ``chromium`` is headed.
     """
 
     executable: Path | None
@@ -59,6 +61,29 @@ class BrowserChoice:
     overlay: Path | None = None
     ffmpeg: Path | None = None
     notes: tuple[str, ...] = ()
+    engines: Mapping[str, str] = field(default_factory=dict)
+
+    def of_run(self, engines: Sequence[str], channel: str | None, *, headed: bool) -> str:
+        """Return what runs with these options, in one line.
+
+        Args:
+            engines: those of ``--browser``; none means Chromium.
+            channel: that of ``--browser-channel``.
+            headed: with a window.
+        """
+        told = {name: self._named(name, channel, headed) for name in engines or (CHROMIUM,)}
+        if len(told) == 1:
+            return next(iter(told.values()))
+        return "; ".join(text if name in text else f"{name}: {text}" for name, text in told.items())
+
+    def _named(self, engine: str, channel: str | None, headed: bool) -> str:
+        if channel:
+            text = f"{engine} of channel {channel}"
+        elif engine == CHROMIUM and not headed:
+            return self.reason
+        else:
+            text = self.engines.get(engine, f"{engine}, left to Playwright")
+        return f"{text}, headed" if headed else text
 
 
 def prepare(environ: MutableMapping[str, str], cache_dir: Path | None = None) -> BrowserChoice:
@@ -222,7 +247,18 @@ def _describe(
         notes.append("headed launches need a full Chromium, and there is none")
     elif CHROMIUM in stand_ins and headless == SHELL:
         notes.append(f"headed launches run {_title(stand_ins[CHROMIUM], memory)}")
-    return BrowserChoice(executable, source, reason, laid, ffmpeg, tuple(notes))
+    engines = {
+        name: f"Playwright's own {name}"
+        if own[name]
+        else f"{name} is not installed (`playwright install {name}`)"
+        for name in (CHROMIUM, *_OTHERS)
+        if name in own
+    }
+    if CHROMIUM in stand_ins:
+        engines[CHROMIUM] = (
+            f"{_title(stand_ins[CHROMIUM], memory)} (Playwright's own is not installed)"
+        )
+    return BrowserChoice(executable, source, reason, laid, ffmpeg, tuple(notes), engines)
 
 
 def _title(binary: Path, memory: Memory) -> str:

@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from pytest_sentinel.gates import quantile
-from pytest_sentinel.telemetry.record import Attempt, Line
-from pytest_sentinel.telemetry.samples import MEASURED, Value, from_lines
+from pytest_sentinel.telemetry.record import Attempt, Line, Run
+from pytest_sentinel.telemetry.samples import MEASURED, Samples, Value
+from pytest_sentinel.telemetry.unfinished import Unfinished
 
 THRESHOLD: Final = 0.1
 BETTER, SAME, WORSE, NEW, GONE = "better", "same", "worse", "new", "gone"
@@ -109,14 +110,18 @@ def read_summary(summary: Mapping[str, Any]) -> Told:
 
 def read_lines(lines: Iterable[Line]) -> Told:
     """Return what the lines of a record tell."""
-    kept = list(lines)
-    told = Told()
-    for line in kept:
+    told, unfinished, samples = Told(), Unfinished(), Samples()
+    for line in unfinished.follow(lines):
+        if isinstance(line, Run):
+            samples.settle()
+        samples.add(line)
         if isinstance(line, Attempt) and line.outcome == "passed":
             told.seconds[line.nodeid] = line.seconds
             if peak := sum(memory.peak or 0 for memory in line.memory.values()):
                 told.memory[line.nodeid] = float(peak)
-    for metric, values in from_lines(kept).values.items():
+    samples.settle()
+    told.doubts += unfinished.notes()
+    for metric, values in samples.values.items():
         _add_metric(told, metric, values)
     return told
 

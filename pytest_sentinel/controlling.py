@@ -11,14 +11,15 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Generator
+from collections import Counter
+from collections.abc import Generator, Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_sentinel.attempts import CRASHED, REPORT_ATTRIBUTE, STATUS_ATTRIBUTE
+from pytest_sentinel.attempts import CRASHED, EVENTS_ATTRIBUTE, REPORT_ATTRIBUTE, STATUS_ATTRIBUTE
 from pytest_sentinel.complaints import complain
 from pytest_sentinel.measuring import Measuring
 from pytest_sentinel.settings import Settings
@@ -47,6 +48,8 @@ class Controlling:
         self._browser = browser
         self._digest = Digest(keep=max(10, settings.top))
         self._folding = Folding()
+        self._running: Counter[str] = Counter()
+        self._events: dict[str, set[tuple[str, str, float]]] = {}
         self._sampler_seconds = 0.0
         self._workers_planned = 0
         self._run_id = run_id
@@ -141,25 +144,34 @@ class Controlling:
 
     # Reports
 
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """Note that a test begins: a run that is killed has no other chance to say so."""
+        from pytest_sentinel.telemetry.record import Begun
+
+        self._running[nodeid] += 1
+        self._keep(Begun(nodeid, time.time()))
+
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        """Note that a test has ended; append what others reported without running it as pytest."""
+        self._running[nodeid] -= 1
+        # With --dist each the same test may still run in another worker.
+        if self._config.getoption("dist", "no") != "each":
+            for ended in self._folding.finish(nodeid):
+                self._append_attempt(ended)
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Fold one report in; when it is the last of its attempt, append the attempt."""
         worker = getattr(report, "worker_id", None) or _worker_of(report)
+        self._take_events(getattr(report, EVENTS_ATTRIBUTE, ()), worker)
         if _is_of_dead_worker(report):
             self._worker_crashed(report, worker)
             return
         for ended in self._folding.take(report, worker, getattr(report, REPORT_ATTRIBUTE, None)):
             self._append_attempt(ended)
 
-    def pytest_runtest_logfinish(self, nodeid: str) -> None:
-        """Append what other plugins reported of a test without running it as pytest does."""
-        # With --dist each the same test may still run in another worker.
-        if self._config.getoption("dist", "no") != "each":
-            for ended in self._folding.finish(nodeid):
-                self._append_attempt(ended)
-
     def _append_attempt(self, ended: Ended) -> None:
         from pytest_sentinel.telemetry.record import Attempt
-        from pytest_sentinel.telemetry.relay import unpack_attempt, unpack_events
+        from pytest_sentinel.telemetry.relay import unpack_attempt
 
         self._write_probes()
         packed, is_bad = ended.facts, ended.outcome in ("failed", "error", CRASHED)
@@ -181,10 +193,22 @@ class Controlling:
             return
         lost = packed["crash"] is not None or packed["launch_failed"]
         fault = "infrastructure" if lost else packed["fault"]
-        for event in unpack_events(packed["events"], ended.worker):
-            self._write(event)
+        self._take_events(packed["events"], ended.worker)
         packed = {**packed, "attempt": packed["attempt"] + ended.before}
         self._write(unpack_attempt(packed, **told, failure=fault if is_bad else None))
+
+    def _take_events(self, rows: Iterable[Mapping[str, Any]], worker: str) -> None:
+        """Write what happened to browsers, once, by whichever way it came first."""
+        if not rows:
+            return
+        from pytest_sentinel.telemetry.relay import unpack_events
+
+        known = self._events.setdefault(worker, set())
+        for event in unpack_events(rows, worker):
+            key = (event.browser, event.event, event.at)
+            if key not in known:
+                known.add(key)
+                self._write(event)
 
     def _write_probes(self) -> None:
         for sample in self._probing.take() if self._probing is not None else ():
@@ -207,18 +231,33 @@ class Controlling:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
-        """Take the last words of a worker; one that crashed has none."""
+        """Take the last words of a worker; of one that died, what it has left on the disk."""
+        worker = str(node.gateway.id)
         output = getattr(node, "workeroutput", None) or {}
-        if "sentinel" in output:
-            self.take_last_words(output["sentinel"], node.gateway.id)
+        # xdist calls twice for a worker that was interrupted.
+        words = output.pop("sentinel", None)
+        unsent = self._unsent(node)
+        if words is not None:
+            self.take_last_words(words, worker)
+        elif error is not None and str(error) != "keyboard-interrupt":
+            from pytest_sentinel.telemetry.record import WorkerDeath
+
+            self._take_events(unsent or (), worker)
+            detail = scrub(str(error)).strip().rpartition("\n")[2]
+            self._write(WorkerDeath(worker, time.time(), detail, partial=unsent is None))
+
+    def _unsent(self, node: Any) -> list[dict[str, Any]] | None:
+        """Return what a worker noted of its browsers as it happened; None if that is unknown."""
+        if self.directory is None or not getattr(node.gateway.spec, "popen", False):
+            return None
+        from pytest_sentinel.telemetry.journal import take_unsent
+
+        return take_unsent(self.directory, str(node.gateway.id))
 
     def take_last_words(self, words: dict[str, Any], worker: str) -> None:
         """Write what happened after the last report."""
-        from pytest_sentinel.telemetry.relay import unpack_events
-
         self._sampler_seconds += words["sampler_seconds"]
-        for event in unpack_events(words["events"], worker):
-            self._write(event)
+        self._take_events(words["events"], worker)
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, Any] | None:
         """Give an attempt that was lost to a crash its own letter and word."""
@@ -253,7 +292,10 @@ class Controlling:
         if self._probing is not None:
             self._probing.close()
             self._write_probes()
-        end = End(time.time(), int(exitstatus), self._sampler_seconds)
+        # Another plugin's protocol may repeat a test, or leave out a report; both have ended.
+        cut = [name for name in self._digest.unfinished.tests() if self._running[name] > 0]
+        seconds = self._sampler_seconds
+        end = End(time.time(), int(exitstatus), seconds, interrupted=tuple(cut))
         if self._measuring is not None:
             for verdict in self._measuring.judge(end):
                 self._write(verdict)
@@ -270,7 +312,7 @@ class Controlling:
         from pytest_sentinel.report import closing_section, one_line
 
         digest = self._digest
-        busy = digest.launched or digest.launch_failures or digest.worker_crashes
+        busy = digest.launched or digest.launch_failures or digest.dead_workers()
         verdicts = self._measuring.verdicts if self._measuring is not None else []
         if not (busy or digest.leaks or verdicts):
             return

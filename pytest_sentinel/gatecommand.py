@@ -11,8 +11,9 @@ from pytest_sentinel import gatereport
 from pytest_sentinel.errors import GateError
 from pytest_sentinel.gates import PRESETS, evaluate, exit_status
 from pytest_sentinel.gating import read_gates, take_coverage
-from pytest_sentinel.telemetry.journal import read_record
+from pytest_sentinel.telemetry.journal import iterate_record
 from pytest_sentinel.telemetry.samples import MEASURED, from_lines
+from pytest_sentinel.telemetry.unfinished import Unfinished
 
 _LATEST = Path(".sentinel/runs/latest")
 
@@ -71,13 +72,16 @@ def gate(
         gates = [gate for some in wanted for gate in some]
         if not gates:
             raise click.UsageError("name a gate with --gate, or a --preset")
-        samples = from_lines(line for path in records or (_LATEST,) for line in read_record(path))
+        unfinished = Unfinished()
+        lines = (line for path in records or (_LATEST,) for line in iterate_record(path))
+        only = frozenset(gate.metric for gate in gates)
+        samples = from_lines(unfinished.follow(lines), only)
         take_coverage(samples, coverage)
     except (GateError, OSError, ValueError) as error:
         raise click.UsageError(str(error)) from None
-    verdicts = evaluate(gates, samples)
+    verdicts, doubts = evaluate(gates, samples), unfinished.notes()
     if output is not None:
-        output.write_text(gatereport.FORMATS[form](verdicts))
+        output.write_text(gatereport.FORMATS[form](verdicts, doubts))
         form = "table"
-    click.echo(gatereport.FORMATS[form](verdicts), nl=False)
+    click.echo(gatereport.FORMATS[form](verdicts, doubts), nl=False)
     sys.exit(exit_status(verdicts))

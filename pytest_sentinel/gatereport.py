@@ -23,18 +23,20 @@ def as_rows(verdicts: Sequence[Verdict]) -> list[tuple[str, str, str]]:
     ]
 
 
-def as_text(verdicts: Sequence[Verdict]) -> str:
-    """Return a table for a terminal or a log."""
+def as_text(verdicts: Sequence[Verdict], doubts: Sequence[str] = ()) -> str:
+    """Return a table for a terminal or a log; ``doubts`` say why the runs are not whole."""
     rows = as_rows(verdicts)
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     lines = [f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c}" for a, b, c in rows]
+    lines += [f"Doubt: {doubt}" for doubt in doubts]
     return "\n".join(lines) + "\n"
 
 
-def as_json(verdicts: Sequence[Verdict]) -> str:
+def as_json(verdicts: Sequence[Verdict], doubts: Sequence[str] = ()) -> str:
     """Return an object with all verdicts and the exit status; values in base units."""
     told = {
         "exit_status": exit_status(verdicts),
+        "doubts": list(doubts),
         "gates": [
             {
                 "name": verdict.gate.name,
@@ -54,7 +56,7 @@ def as_json(verdicts: Sequence[Verdict]) -> str:
     return json.dumps(told, indent=2) + "\n"
 
 
-def as_junit(verdicts: Sequence[Verdict]) -> str:
+def as_junit(verdicts: Sequence[Verdict], doubts: Sequence[str] = ()) -> str:
     """Return a JUnit file with one case for each gate; without data it is skipped, or an error."""
     failures = sum(is_breach(verdict) and _counts(verdict) for verdict in verdicts)
     errors = sum(_is_missing(verdict) for verdict in verdicts)
@@ -69,19 +71,22 @@ def as_junit(verdicts: Sequence[Verdict]) -> str:
             ET.SubElement(case, "error", message=f"no data: {verdict.reason}")
         elif verdict.state is not State.PASS:
             ET.SubElement(case, "skipped", message=f"{verdict.state.value}: {verdict.reason}")
+    if doubts:
+        ET.SubElement(suite, "system-err").text = "\n".join(doubts)
     ET.indent(suite)
     head = "<?xml version='1.0' encoding='utf-8'?>\n"
     return head + ET.tostring(suite, encoding="unicode") + "\n"
 
 
-def as_markdown(verdicts: Sequence[Verdict]) -> str:
+def as_markdown(verdicts: Sequence[Verdict], doubts: Sequence[str] = ()) -> str:
     """Return a table for the summary of a CI run."""
     head = "| | gate | found |\n|---|---|---|\n"
     rows = [
         f"| **{state}** | `{gate.replace('|', chr(92) + '|')}` | {reason} |\n"
         for state, gate, reason in as_rows(verdicts)
     ]
-    return head + "".join(rows)
+    told = "".join(f"\nDoubt: {doubt}\n" for doubt in doubts)
+    return head + "".join(rows) + told
 
 
 FORMATS = {"table": as_text, "json": as_json, "junit": as_junit, "markdown": as_markdown}

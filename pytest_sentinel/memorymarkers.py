@@ -41,9 +41,10 @@ class MemoryMarkers:
                     if problem:
                         bad.setdefault(problem, item.nodeid)
         if bad:
-            rows = [f"{nodeid}: {error}" for error, nodeid in bad.items()][:_MOST_BAD_MARKERS]
-            message = "\n".join(rows)
-            refuse(config, message)
+            rows = [f"{nodeid}: {error}" for error, nodeid in bad.items()]
+            hidden = len(rows) - _MOST_BAD_MARKERS
+            more = [f"and {hidden} more"] if hidden > 0 else []
+            refuse(config, "\n".join([*rows[:_MOST_BAD_MARKERS], *more]))
 
     @pytest.hookimpl(optionalhook=True, trylast=True)
     def pytest_testnodedown(self, node: Any) -> None:

@@ -76,10 +76,11 @@ class PageWatch:
             console=dict(self._console),
             errors=self._errors,
             requests=dict(requests),
-            messages=tuple(self._messages),
+            messages=(*self._messages, *self._unsaid()),
             visits=tuple(visits),
             heap=self._heap,
             nodes=self._nodes,
+            more_visits=max(0, len(self._visits) - _MOST_VISITS),
         )
         self._forget()
         return figures
@@ -90,6 +91,7 @@ class PageWatch:
         self._errors = 0
         self._failed: Counter[str] = Counter()
         self._messages: list[str] = []
+        self._more_messages = 0
         self._heap: int | None = None
         self._nodes: int | None = None
         # By page and the moment it was loaded: what it said last.
@@ -158,6 +160,11 @@ class PageWatch:
     def _say(self, what: str, text: str) -> None:
         if len(self._messages) < _MOST_MESSAGES:
             self._messages.append(f"{what}: {scrub(text[:2000])[:_LONGEST_MESSAGE]}")
+        else:
+            self._more_messages += 1
+
+    def _unsaid(self) -> list[str]:
+        return [f"and {self._more_messages} more"] if self._more_messages else []
 
 
 def _ignore(task: Any) -> None:

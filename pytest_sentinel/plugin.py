@@ -224,7 +224,7 @@ def _header(config: pytest.Config) -> list[str]:
 
 
 def _prepare_browser(config: pytest.Config) -> str:
-    """Have Playwright find a browser even where its own is missing; return which and why."""
+    """Have Playwright find browsers even where its own are missing; return which run, and why."""
     if not any(
         config.pluginmanager.hasplugin(name) for name in ("playwright", "playwright-asyncio")
     ):
@@ -239,8 +239,13 @@ def _prepare_browser(config: pytest.Config) -> str:
         places = ", ".join(f"ws://{address}" for address in services)
         _header(config).append(f"sentinel: browsers of the pool at {places}")
         return f"leased from {places}"
-    _header(config).append(f"sentinel: each worker its own browsers; {choice.reason}")
-    return choice.reason
+    named = choice.of_run(
+        config.getoption("browser", None) or (),
+        config.getoption("browser_channel", None),
+        headed=bool(config.getoption("headed", None)),
+    )
+    _header(config).append(f"sentinel: each worker its own browsers; {named}")
+    return named
 
 
 def _runs_tests(config: pytest.Config) -> bool:

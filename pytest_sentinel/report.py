@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pytest_sentinel.telemetry.catalogue import FAILURES
 from pytest_sentinel.telemetry.digest import Digest, growth
 from pytest_sentinel.telemetry.record import Attempt
+from pytest_sentinel.telemetry.unfinished import in_short
 from pytest_sentinel.units import MIB, format_duration, format_size
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 _WIDEST_NAME = 90
 _MOST_CRASHES = 5
 _MOST_LEAKS = 8
+_MOST_CAUSES = 2
 _NOTABLE_GROWTH = 64 * MIB  # any page costs some 40 MiB; that is no appetite
 
 
@@ -48,6 +50,8 @@ def closing_section(
     yield from _gates(verdicts)
     yield from _faults(digest)
     yield from _crashes(digest)
+    yield from _workers(digest)
+    yield from _unfinished(digest)
     yield from _launch_failures(digest)
     yield from _leaks(digest)
     if digest.launched or digest.launch_failures or not digest.leaks:
@@ -64,10 +68,11 @@ def closing_section(
 def one_line(digest: Digest, verdicts: Sequence[Verdict] = ()) -> Row | None:
     """Return the one line that is worth breaking the silence of ``-q``, or None."""
     parts = []
-    troubles = (digest.worker_crashes, digest.crashes, digest.launch_failures, digest.driver_deaths)
-    if any(troubles):
+    dead = digest.dead_workers()
+    if any((dead, digest.crashes, digest.launch_failures, digest.driver_deaths)):
         parts.append(_browsers(digest).removeprefix("browsers").strip())
-    parts += [f"worker {line.worker} died" for line in digest.worker_crashes]
+    if dead:
+        parts.append(f"{'worker' if len(dead) == 1 else 'workers'} {in_short(dead)} died")
     if digest.leaks:
         parts.append(f"{digest.leaks.total()} left open")
     parts += [f"gate {row.gate.name}: {row.state.value}" for row in verdicts if _is_bad(row)]
@@ -98,7 +103,9 @@ def _faults(digest: Digest) -> Iterator[Row]:
 
 
 def _browsers(digest: Digest) -> str:
-    parts = [f"{digest.launched} launched"]
+    # What a worker that died did after its last report is lost where nobody could look.
+    least = "at least " if any(line.partial for line in digest.worker_deaths) else ""
+    parts = [f"{least}{digest.launched} launched"]
     recycled = sum(digest.recycled.values())
     if recycled:
         reasons = ", ".join(f"{reason} {n}" for reason, n in digest.recycled.most_common())
@@ -128,15 +135,35 @@ def _crashes(digest: Digest) -> Iterator[Row]:
             f" {fate}]",
             "bad",
         )
-    if len(digest.crashes) > _MOST_CRASHES:
-        yield Row(f"           and {len(digest.crashes) - _MOST_CRASHES} more crashes", "bad")
-    for line in digest.worker_crashes[:_MOST_CRASHES]:
-        yield Row(f"worker     {line.worker} died while running {_short(line.nodeid)}", "bad")
+    yield from _hidden(len(digest.crashes) - _MOST_CRASHES, "crash", "crashes")
+
+
+def _workers(digest: Digest) -> Iterator[Row]:
+    dead = digest.dead_workers()
+    for worker, test in list(dead.items())[:_MOST_CRASHES]:
+        during = f"while running {_short(test)}" if test else "while it ran no test"
+        yield Row(f"worker     {worker} died {during}", "bad")
+    yield from _hidden(len(dead) - _MOST_CRASHES, "worker", "workers")
+
+
+def _unfinished(digest: Digest) -> Iterator[Row]:
+    tests = digest.unfinished.tests()
+    if tests:
+        word = "test was" if len(tests) == 1 else "tests were"
+        yield Row(
+            f"unfinished {len(tests)} {word} interrupted: {in_short(map(_short, tests))}", "bad"
+        )
 
 
 def _launch_failures(digest: Digest) -> Iterator[Row]:
-    for cause, count in digest.launch_failures.most_common(2):
+    for cause, count in digest.launch_failures.most_common(_MOST_CAUSES):
         yield Row(f"launch     failed {count} x: {cause}", "bad")
+    yield from _hidden(len(digest.launch_failures) - _MOST_CAUSES, "cause", "causes")
+
+
+def _hidden(count: int, one: str, several: str) -> Iterator[Row]:
+    if count > 0:
+        yield Row(f"           and {count} more {one if count == 1 else several}", "bad")
 
 
 def _leaks(digest: Digest) -> Iterator[Row]:
@@ -146,7 +173,8 @@ def _leaks(digest: Digest) -> Iterator[Row]:
         yield Row(f"leaked     {times}{what}", "bad")
     hidden = len(digest.leaks) - _MOST_LEAKS
     if hidden > 0:
-        yield Row(f"           and from {hidden} more places, see the record", "bad")
+        places = "place" if hidden == 1 else "places"
+        yield Row(f"           and from {hidden} more {places}, see the record", "bad")
 
 
 def _memory(digest: Digest, limit: int) -> Iterator[Row]:
@@ -154,7 +182,9 @@ def _memory(digest: Digest, limit: int) -> Iterator[Row]:
         return
     worker, peak = max(digest.peaks.items(), key=lambda entry: entry[1])
     where = f" in {worker}" if len(digest.peaks) > 1 else ""
-    text = f"memory     worker peak {format_size(peak)} of {format_size(limit)}{where}"
+    # Nobody knows what a worker held that died under its test.
+    least = "at least " if digest.dead_workers() else ""
+    text = f"memory     worker peak {least}{format_size(peak)} of {format_size(limit)}{where}"
     parts = "Python + driver + browsers, PSS"
     yield Row(f"{text} ({parts})", "bad" if peak > limit else "good")
 

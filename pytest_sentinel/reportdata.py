@@ -20,7 +20,9 @@ from pytest_sentinel.telemetry.record import (
     Leftover,
     Line,
     Run,
+    WorkerDeath,
 )
+from pytest_sentinel.telemetry.unfinished import Unfinished
 
 BAD: Final = ("failed", "error", "crashed", "worker-crashed")
 VITALS: Final = {"ttfb": 0.8, "fcp": 1.8, "lcp": 2.5, "inp": 0.2, "cls": 0.1}
@@ -35,6 +37,9 @@ class Story:
         began: the first moment that anything is known of.
         final: the last attempt of each test.
         paths: what a page that leaks is kept by, by test: lines of the verdict beside the record.
+        more_paths: how many further verdicts lie there.
+        deaths: xdist workers that died.
+        unfinished: the tests that began and did not end, and whether the record was cut short.
     """
 
     run: Run = field(default_factory=lambda: Run("", 0.0))
@@ -44,6 +49,9 @@ class Story:
     gates: list[GateVerdict] = field(default_factory=list)
     final: dict[str, Attempt] = field(default_factory=dict)
     paths: dict[str, list[str]] = field(default_factory=dict)
+    more_paths: int = 0
+    deaths: list[WorkerDeath] = field(default_factory=list)
+    unfinished: Unfinished = field(default_factory=Unfinished)
 
     @property
     def began(self) -> float:
@@ -118,7 +126,7 @@ class Story:
 def tell(lines: Iterable[Line], directory: Path | None = None) -> Story:
     """Return the story of a record, with the verdicts that lie beside it."""
     story = Story()
-    for line in lines:
+    for line in story.unfinished.follow(lines):
         if isinstance(line, Run):
             story.run = line
         elif isinstance(line, Attempt):
@@ -126,12 +134,16 @@ def tell(lines: Iterable[Line], directory: Path | None = None) -> Story:
             story.final[line.nodeid] = line
         elif isinstance(line, BrowserEvent):
             story.events.append(line)
+        elif isinstance(line, WorkerDeath):
+            story.deaths.append(line)
         elif isinstance(line, GateVerdict):
             story.gates.append(line)
         elif isinstance(line, End):
             story.end = line
     if directory is not None:
-        for path in sorted(directory.glob("leaks/*/verdict.json"))[:_MOST_PATHS]:
+        found = sorted(directory.glob("leaks/*/verdict.json"))
+        story.more_paths = max(0, len(found) - _MOST_PATHS)
+        for path in found[:_MOST_PATHS]:
             story.paths[path.parent.name] = _verdict(path)
     return story
 
@@ -172,6 +184,10 @@ def as_ctrf(story: Story) -> str:
         }
         for line in story.final.values()
     ]
+    tests += [
+        {"name": name, "status": "other", "duration": 0, "message": "interrupted"}
+        for name in story.unfinished.tests()
+    ]
     counted = [test["status"] for test in tests]
     summary = {
         "tests": len(tests),
@@ -188,7 +204,9 @@ def as_junit(story: Story) -> str:
     """Return the run as JUnit XML: a case for each test, by its last attempt."""
     from xml.etree import ElementTree as ET
 
-    suite = ET.Element("testsuite", name=story.run.suite or "tests", tests=str(len(story.final)))
+    interrupted = story.unfinished.tests()
+    count = str(len(story.final) + len(interrupted))
+    suite = ET.Element("testsuite", name=story.run.suite or "tests", tests=count)
     for line in story.final.values():
         file, _, name = line.nodeid.partition("::")
         place = file.removesuffix(".py").replace("/", ".")
@@ -205,6 +223,11 @@ def as_junit(story: Story) -> str:
             # JUnit has no word for what another plugin made up.
             kept = ET.SubElement(case, "properties")
             ET.SubElement(kept, "property", name="sentinel_outcome", value=line.outcome)
+    for nodeid in interrupted:
+        file, _, name = nodeid.partition("::")
+        place = file.removesuffix(".py").replace("/", ".")
+        case = ET.SubElement(suite, "testcase", classname=place, name=name, file=file, time="0.000")
+        ET.SubElement(case, "error", message="interrupted", type="interrupted")
     ET.indent(suite)
     head = "<?xml version='1.0' encoding='utf-8'?>\n"
     return head + ET.tostring(suite, encoding="unicode") + "\n"

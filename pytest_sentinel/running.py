@@ -91,6 +91,11 @@ class Running:
             )
             self._pool.on_launching = self._announce_launch
             self._pool.on_driver_death = driver.note
+            if hasattr(self._config, "workerinput") and self.directory is not None:
+                from pytest_sentinel.telemetry.journal import note_unsent
+
+                note = note_unsent(self.directory, worker_id(self._config))
+                self._pool.diary.on_happening = note
         return self._pool
 
     def leasing(self) -> Leasing | None:
@@ -285,6 +290,9 @@ class Running:
             attempts.name_failure(call, report)
         if report.when == "teardown":
             self._load(test, report)
+        elif self._pool is not None:
+            # The worker may not live to the end of the test.
+            attempts.send_happenings(report, self._pool.take_happenings())
         return report
 
     def _poke(self) -> None:

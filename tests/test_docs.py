@@ -318,6 +318,8 @@ SECTIONS: dict[str, Any] = {
     "### `leaks`": record.Leftover,
     "### `page`": record.PageFigures,
     "### `visits`": record.Visit,
+    "## Line `begun`": record.Begun,
+    "## Line `worker`": record.WorkerDeath,
     "## Line `sample`": record.Sample,
     "## Line `gate`": record.GateVerdict,
     "## Line `browser`": record.BrowserEvent,

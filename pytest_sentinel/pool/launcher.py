@@ -302,6 +302,15 @@ def can_swap(browser: Browser) -> bool:
     return getattr(getattr(api, "_impl_obj", None), "_pw_api_instance_", None) is browser
 
 
+def describe(browser: Browser, process: ProcessId | None) -> str:
+    """Name what really runs: engine, version, and the executable where that can be seen."""
+    words = [browser.browser_type.name, browser.version]
+    if process is not None:
+        with suppress(OSError):
+            words.append(os.readlink(f"/proc/{process.pid}/exe"))
+    return " ".join(words)
+
+
 def explain_launch_error(error: BaseException) -> tuple[str, str]:
     """Return the cause of a failed launch in one line, and the tail of the browser's output."""
     message = str(error)

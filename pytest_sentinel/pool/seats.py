@@ -45,6 +45,7 @@ class Happening:
         event: launched, replaced, crashed, launch-failed, deferred, handed-over or driver-died.
         seconds: how long it took, where it took time.
         detail: reason, cause or signal.
+        what: which browser it is: engine, version and executable, as far as they are known.
     """
 
     event: str
@@ -53,6 +54,7 @@ class Happening:
     at: float
     detail: str = ""
     seconds: float | None = None
+    what: str = ""
 
 
 class Diary:
@@ -60,12 +62,21 @@ class Diary:
 
     def __init__(self) -> None:
         self._happenings: list[Happening] = []
+        self.on_happening: Callable[[Happening], None] = lambda happening: None
 
     def happen(
-        self, event: str, browser: str, slot: int, detail: str, seconds: float | None = None
+        self,
+        event: str,
+        browser: str,
+        slot: int,
+        detail: str,
+        seconds: float | None = None,
+        what: str = "",
     ) -> None:
         """Write down that something happened now."""
-        self._happenings.append(Happening(event, browser, slot, time.time(), detail, seconds))
+        happening = Happening(event, browser, slot, time.time(), detail, seconds, what)
+        self._happenings.append(happening)
+        self.on_happening(happening)
 
     def note(self, event: str, seat: Seat, detail: str) -> None:
         """Write down what happened to the browser behind a seat."""

@@ -23,6 +23,7 @@ from pytest_sentinel.pool.driverprocess import Drivers
 from pytest_sentinel.pool.launcher import (
     LocalBrowser,
     can_swap,
+    describe,
     explain_launch_error,
     swap_engines,
 )
@@ -71,7 +72,7 @@ class WorkerPool:
         self._closed: list[Seat] = []  # by their holder, during the running test
         self._waited = 0.0
         self._locals: dict[str, LocalBrowser | LeasedBrowser] = {}
-        self._diary = Diary()
+        self.diary = Diary()
         self._can_swap = True
         self.had_trouble = False  # a browser died, or none could be had: fixtures may be broken
         self._random = random.Random()  # noqa: S311 - spreads wear limits, guards nothing
@@ -183,7 +184,7 @@ class WorkerPool:
         local.rest()
         death = local.death()
         seat.deaths.append((seat.name, death))
-        self._diary.note("crashed", seat, str(death))
+        self.diary.note("crashed", seat, str(death))
         log = "\n".join(death.tail)
         now = time.monotonic()
         self._act(self._ledger.crashed(number, now, str(death), log, under=self.test), seat)
@@ -247,7 +248,7 @@ class WorkerPool:
 
     def take_happenings(self) -> list[Happening]:
         """Return what happened since the last call."""
-        return self._diary.take()
+        return self.diary.take()
 
     def close(self) -> None:
         """End every browser that is still there, then the reaper."""
@@ -282,7 +283,7 @@ class WorkerPool:
             if isinstance(action, Refuse):
                 raise marked(action.error)
             if isinstance(action, Defer):
-                self._diary.note("deferred", seat, action.reason)
+                self.diary.note("deferred", seat, action.reason)
             elif isinstance(action, Launch):
                 self._replace(seat, action, slot.key)
 
@@ -309,7 +310,7 @@ class WorkerPool:
             api = launch()
         except BaseException as error:
             cause, log = explain_launch_error(error)
-            self._diary.happen("launch-failed", action.browser, action.slot, cause)
+            self.diary.happen("launch-failed", action.browser, action.slot, cause)
             self._ledger.launch_failed(action.slot, time.monotonic(), cause, log)
             self._ledger.gone(action.browser)
             marked(error)
@@ -328,8 +329,8 @@ class WorkerPool:
             self._reaper.adopt(local.process, *local.leavings)
         self._can_swap = self._can_swap and can_swap(api)
         event = "launched" if action.reason is Reason.START else "replaced"
-        seconds = time.monotonic() - began
-        self._diary.happen(event, action.browser, action.slot, action.reason, seconds)
+        facts = time.monotonic() - began, describe(api, local.process)
+        self.diary.happen(event, action.browser, action.slot, action.reason, *facts)
         return api, local
 
     def _install(self, seat: Seat) -> None:
@@ -379,7 +380,7 @@ class WorkerPool:
             if isinstance(action, Dispose):
                 self._dispose(action)
             elif isinstance(action, HandOver):
-                self._diary.note("handed-over", seat, action.old)
+                self.diary.note("handed-over", seat, action.old)
 
     def _dispose(self, action: Dispose) -> None:
         local = self._locals[action.browser]

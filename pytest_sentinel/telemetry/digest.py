@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from pytest_sentinel.telemetry.record import Attempt, BrowserEvent, End, Line, Run
+from pytest_sentinel.telemetry.record import Attempt, BrowserEvent, End, Line, Run, WorkerDeath
+from pytest_sentinel.telemetry.unfinished import Unfinished
 
 _RECYCLED = {"tests", "age", "memory", "fresh"}
 
@@ -25,6 +26,8 @@ class Digest:
         driver_deaths: how often Playwright's driver died, in all workers.
         crashes: attempts under which a browser died.
         worker_crashes: tests under which an xdist worker died.
+        worker_deaths: xdist workers that died, under a test or not.
+        unfinished: the tests that began and did not end.
         launch_failures: launches that failed, by cause.
         leaks: how many were left open, by kind and the line that opened them.
         failures: attempts that ended badly, by whose fault it was.
@@ -42,6 +45,8 @@ class Digest:
     crashes: list[Attempt] = field(default_factory=list)
     survived: int = 0
     worker_crashes: list[Attempt] = field(default_factory=list)
+    worker_deaths: list[WorkerDeath] = field(default_factory=list)
+    unfinished: Unfinished = field(default_factory=Unfinished)
     launch_failures: Counter[str] = field(default_factory=Counter)
     failures: Counter[str] = field(default_factory=Counter)
     peaks: dict[str, int] = field(default_factory=dict)
@@ -53,10 +58,13 @@ class Digest:
 
     def add(self, line: Line) -> None:
         """Take one line of the record."""
+        self.unfinished.add(line)
         if isinstance(line, Attempt):
             self._add_attempt(line)
         elif isinstance(line, BrowserEvent):
             self._add_event(line)
+        elif isinstance(line, WorkerDeath):
+            self.worker_deaths.append(line)
         elif isinstance(line, Run):
             self.run = line
         elif isinstance(line, End):
@@ -69,6 +77,11 @@ class Digest:
     def hungriest(self, count: int) -> list[Attempt]:
         """Return up to ``count`` attempts under which a browser tree grew most, worst first."""
         return self._hungriest[:count]
+
+    def dead_workers(self) -> dict[str, str]:
+        """Return the workers that died, each with the test it ran; empty where it ran none."""
+        dead = {line.worker: line.nodeid for line in self.worker_crashes}
+        return dead | {line.worker: dead.get(line.worker, "") for line in self.worker_deaths}
 
     def _add_attempt(self, line: Attempt) -> None:
         self.attempts += 1

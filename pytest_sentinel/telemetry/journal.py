@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Any, BinaryIO, Self
+
+import msgspec
 
 from pytest_sentinel.telemetry.record import Line, decode, encode
+from pytest_sentinel.telemetry.relay import pack_happenings
 
 FILE_NAME = "run.jsonl"
 
@@ -89,6 +92,40 @@ class Journal:
             self._complain = None
 
 
+def note_unsent(directory: Path, worker: str) -> Callable[[Any], None]:
+    """Return what notes a worker's happenings in the run's directory, until they are reported.
+
+    A full disk costs the note; on another machine there is no such directory.
+    """
+    path = _unsent(directory, worker)
+
+    def note(happening: Any) -> None:
+        with suppress(OSError), path.open("ab") as file:
+            file.writelines(
+                msgspec.json.encode(row) + b"\n" for row in pack_happenings([happening])
+            )
+
+    return note
+
+
+def take_unsent(directory: Path, worker: str) -> list[dict[str, Any]]:
+    """Return, and remove, what a worker of this machine noted."""
+    path = _unsent(directory, worker)
+    rows: list[bytes] = []
+    with suppress(OSError):
+        rows = path.read_bytes().splitlines()
+        path.unlink()
+    found = []
+    for row in rows:
+        with suppress(msgspec.DecodeError):  # half a line: it died while it wrote
+            found.append(msgspec.json.decode(row, type=dict[str, Any]))
+    return found
+
+
+def _unsent(directory: Path, worker: str) -> Path:
+    return directory / f"unsent-{worker}.jsonl"
+
+
 def find_record(path: Path) -> Path:
     """Return the file of the record that ``path`` means.
 
@@ -113,8 +150,18 @@ def read_record(path: Path) -> list[Line]:
         FileNotFoundError: there is no record.
         ValueError: the record is damaged before its last line.
     """
+    return list(iterate_record(path))
+
+
+def iterate_record(path: Path) -> Iterator[Line]:
+    """Yield the lines of the record at ``path``, holding one at a time.
+
+    Raises:
+        FileNotFoundError: there is no record.
+        ValueError: the record is damaged before its last line.
+    """
     with find_record(path).open("rb") as rows:
-        return list(decode(rows))
+        yield from decode(rows)
 
 
 def _point(link: Path, target: str) -> None:

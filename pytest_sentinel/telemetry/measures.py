@@ -119,7 +119,7 @@ class Measures:
                 self._looks += [line.value] * line.count
         elif isinstance(line, GateVerdict):
             self._gates.append(line)
-        else:
+        elif isinstance(line, End):
             self._finish(line)
 
     def count(self, name: str, *labels: str, by: float = 1.0) -> None:

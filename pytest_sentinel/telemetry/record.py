@@ -1,9 +1,10 @@
 """The run record: one versioned schema, one JSON line per fact. Pure: lines in, lines out.
 
-A record is a file of lines, each with a ``kind``: ``run`` (first), then one ``attempt`` for each
-time a test was run, one ``browser`` for each thing that happened to a browser and one ``sample``
-for each other observation, in the order in which the controller heard of them, one ``gate`` for
-each gate, then ``end``. A killed run has no ``end``, and possibly half a last line. Readers skip
+A record is a file of lines, each with a ``kind``: ``run`` (first), then one ``begun`` for each test
+that began, one ``attempt`` for each time a test was run, one ``browser`` for each thing that
+happened to a browser, one ``worker`` for each xdist worker that died and one ``sample`` for each
+other observation, in the order in which the controller received them, one ``gate`` for each gate,
+then ``end``. A killed run has no ``end``, and possibly half a last line. Readers skip
 kinds and fields that they do not know; SCHEMA grows when the meaning of a field changes. Sizes
 are bytes, durations seconds, moments seconds since the epoch.
 """
@@ -88,7 +89,8 @@ class PageFigures(msgspec.Struct, frozen=True, omit_defaults=True):
         console: messages by level: error, warning.
         errors: how many errors no script of a page caught.
         requests: by kind of resource and how it went, such as ``image http_4xx``.
-        messages: the first errors and failed requests, without secrets.
+        messages: the first errors and failed requests, and how many more, without secrets.
+        more_visits: how many pages were loaded beyond those in ``visits``.
         heap: bytes of JavaScript heap of the pages that were open at the end, if asked for.
         nodes: their DOM nodes, if asked for.
     """
@@ -100,6 +102,7 @@ class PageFigures(msgspec.Struct, frozen=True, omit_defaults=True):
     visits: tuple[Visit, ...] = ()
     heap: int | None = None
     nodes: int | None = None
+    more_visits: int = 0
 
 
 class Run(msgspec.Struct, frozen=True, omit_defaults=True, tag="run", tag_field="kind"):
@@ -160,6 +163,28 @@ class Attempt(msgspec.Struct, frozen=True, omit_defaults=True, tag="attempt", ta
         return sum(self.phases.values())
 
 
+class Begun(msgspec.Struct, frozen=True, tag="begun", tag_field="kind"):
+    """A test began. Its attempts follow, or it was interrupted."""
+
+    nodeid: str
+    at: float
+
+
+class WorkerDeath(msgspec.Struct, frozen=True, omit_defaults=True, tag="worker", tag_field="kind"):
+    """An xdist worker died, whether it ran a test or not.
+
+    Attributes:
+        detail: what xdist says of it.
+        partial: nobody knows what its browsers did after its last report; numbers of browsers are
+            lower bounds.
+    """
+
+    worker: str
+    at: float
+    detail: str = ""
+    partial: bool = False
+
+
 class BrowserEvent(
     msgspec.Struct, frozen=True, omit_defaults=True, tag="browser", tag_field="kind"
 ):
@@ -169,6 +194,7 @@ class BrowserEvent(
         event: launched, replaced, crashed, launch-failed, deferred, handed-over or driver-died.
         detail: the reason of a launch, the cause of a failure.
         seconds: how long it took, where it took time.
+        what: which browser it is: engine, version and executable, as far as they are known.
     """
 
     event: str
@@ -178,6 +204,7 @@ class BrowserEvent(
     worker: str = ""
     detail: str = ""
     seconds: float | None = None
+    what: str = ""
 
 
 class Sample(msgspec.Struct, frozen=True, omit_defaults=True, tag="sample", tag_field="kind"):
@@ -217,19 +244,21 @@ class End(msgspec.Struct, frozen=True, omit_defaults=True, tag="end", tag_field=
 
     Attributes:
         export_failures: exports that failed, by transport.
+        interrupted: tests that had begun, and did not end.
     """
 
     finished: float
     exit_status: int
     sampler_seconds: float = 0.0
     export_failures: dict[str, int] = {}
+    interrupted: tuple[str, ...] = ()
 
 
-Line = Run | Attempt | BrowserEvent | Sample | GateVerdict | End
+Line = Run | Begun | Attempt | BrowserEvent | WorkerDeath | Sample | GateVerdict | End
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Line)
-_KINDS = {"run", "attempt", "browser", "sample", "gate", "end"}
+_KINDS = {"run", "begun", "attempt", "browser", "worker", "sample", "gate", "end"}
 
 
 def encode(line: Line) -> bytes:

@@ -57,6 +57,8 @@ class _Happening(Protocol):
     def detail(self) -> str: ...
     @property
     def seconds(self) -> float | None: ...
+    @property
+    def what(self) -> str: ...
 
 
 class _Leftover(Protocol):
@@ -134,6 +136,7 @@ def pack_happenings(happenings: Iterable[_Happening]) -> list[dict[str, Any]]:
             "at": h.at,
             "detail": scrub(str(h.detail)),
             "seconds": h.seconds,
+            "what": h.what,
         }
         for h in happenings
     ]
@@ -179,6 +182,7 @@ def unpack_events(rows: Iterable[Mapping[str, Any]], worker: str) -> list[Browse
             worker=worker,
             detail=row["detail"],
             seconds=row["seconds"],
+            what=row["what"],
         )
         for row in rows
     ]

@@ -198,9 +198,9 @@ class Samples:
         self.take("run_duration", seconds, self._labels(), line.finished)
 
 
-def from_lines(lines: Iterable[Line]) -> Samples:
-    """Return what the lines of one or more records tell."""
-    samples = Samples()
+def from_lines(lines: Iterable[Line], only: frozenset[str] | None = None) -> Samples:
+    """Return what the lines of one or more records tell, ``only`` of some metrics if given."""
+    samples = Samples(only=only)
     for line in lines:
         if isinstance(line, Run):
             samples.settle()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from fnmatch import fnmatch
 
 import pytest
 
@@ -203,6 +204,30 @@ def test_the_switch_that_turns_it_off(scratch: Scratch, monkeypatch: pytest.Monk
     assert not is_on(scratch, "--no-sentinel")
     monkeypatch.delenv("PYTEST_SENTINEL")
     assert not is_on(scratch)
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (("--browser=firefox",), "firefox"),
+        (("--browser=webkit", "--browser=firefox"), "webkit*; *firefox"),
+        (("--browser=firefox", "--headed"), "firefox*, headed"),
+        (("--headed",), "chromium*, headed"),
+        (("--browser-channel=chrome",), "chromium of channel chrome"),
+    ],
+)
+def test_the_header_and_the_record_name_the_browser_that_runs(
+    pytester: pytest.Pytester, options: tuple[str, ...], named: str
+) -> None:
+    """Not headless Chromium, where options ask for another."""
+    scratch = Scratch(pytester, QUICK)
+    result = scratch.run_here(*options)
+
+    result.stdout.fnmatch_lines([f"sentinel: each worker its own browsers; *{named}*"])
+    first = scratch.record()[0]
+    assert isinstance(first, Run)
+    assert fnmatch(first.browser, f"*{named}*")
+    assert "headless" not in first.browser
 
 
 def test_browsers_are_upstreams_when_it_is_off(pytester: pytest.Pytester) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_sentinel.telemetry.record import Attempt, BrowserEvent, End, Run
+from pytest_sentinel.telemetry.record import Attempt, Begun, BrowserEvent, End, Run
 from tests.runs import Scratch
 
 MIXED = """
@@ -41,7 +41,8 @@ def test_xfailed():
 
 def test_reads_the_record_so_far():
     here = pathlib.Path(".sentinel/runs/latest/run.jsonl").read_text().splitlines()
-    assert '"nodeid":"test_it.py::test_xfailed"' in here[-1]
+    assert '"nodeid":"test_it.py::test_xfailed"' in here[-2]
+    assert '"kind":"begun"' in here[-1]
 """
 
 
@@ -66,7 +67,7 @@ def test_every_attempt_is_recorded(pytester: pytest.Pytester, workers: int) -> N
     assert last.exit_status == 1
     assert last.finished > first.started
     assert last.sampler_seconds > 0
-    assert {type(line) for line in between} == {Attempt, BrowserEvent}
+    assert {type(line) for line in between} == {Attempt, Begun, BrowserEvent}
 
     attempts = {line.nodeid.split("::")[1]: line for line in scratch.attempts()}
     attempts.pop("test_reads_the_record_so_far", None)

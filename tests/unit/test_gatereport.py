@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from xml.etree import ElementTree as ET
 
+import pytest
+
 from pytest_sentinel.gatereport import FORMATS, as_json, as_junit, as_markdown, as_rows, as_text
 from pytest_sentinel.gates import Verdict, evaluate, parse_all
 from pytest_sentinel.telemetry.samples import Samples
@@ -89,3 +91,12 @@ def test_markdown_is_a_table() -> None:
 def test_every_format_has_a_name() -> None:
     """The names that the command takes."""
     assert list(FORMATS) == ["table", "json", "junit", "markdown"]
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_doubts_about_a_run_are_in_every_format(form: str) -> None:
+    """A verdict on half a run looks like one on a whole run otherwise."""
+    told = FORMATS[form](verdicts(), ["the record of run x has no end"])
+
+    assert "the record of run x has no end" in told
+    assert "the record of run x" not in FORMATS[form](verdicts())

@@ -5,7 +5,18 @@ from __future__ import annotations
 from pytest_sentinel.gates import Verdict, evaluate, parse_all
 from pytest_sentinel.report import Row, closing_section, one_line
 from pytest_sentinel.telemetry.digest import Digest
-from pytest_sentinel.telemetry.record import Attempt, BrowserEvent, Crash, Leftover, Line, Memory
+from pytest_sentinel.telemetry.record import (
+    Attempt,
+    Begun,
+    BrowserEvent,
+    Crash,
+    End,
+    Leftover,
+    Line,
+    Memory,
+    Run,
+    WorkerDeath,
+)
 from pytest_sentinel.telemetry.samples import Samples
 from pytest_sentinel.units import MIB
 
@@ -90,14 +101,15 @@ def test_a_dead_worker_is_told() -> None:
 
 
 def test_the_commonest_causes_of_failed_launches_are_told() -> None:
-    """Two causes at most, with how often."""
+    """Two causes at most, with how often, and how many more there are."""
     causes = ["no memory"] * 3 + ["exit code 127"] * 2 + ["no display"]
     rows = section(digest(*[event("launch-failed", cause) for cause in causes]), top=0)
     assert rows[:2] == [
         Row("launch     failed 3 x: no memory", "bad"),
         Row("launch     failed 2 x: exit code 127", "bad"),
     ]
-    assert rows[2].text.startswith("browsers")
+    assert rows[2] == Row("           and 1 more cause", "bad")
+    assert rows[3].text.startswith("browsers")
 
 
 def test_leaks_are_told_with_the_line_that_opened_them() -> None:
@@ -234,3 +246,33 @@ def test_whose_fault_failures_were_is_told_when_not_all_are_the_products() -> No
     assert Row("failures   1 product, 0 infrastructure, 1 harness", "bad") in section(
         digest(product, lost)
     )
+
+
+def test_numbers_that_are_lower_bounds_say_so() -> None:
+    """Nobody knows what a worker held under its last test, nor always what it launched."""
+    death = WorkerDeath("gw1", 1.0, partial=True)
+    rows = [row.text for row in section(digest(event("launched"), used("gw0", 100), death), top=0)]
+
+    assert rows[:2] == [
+        "worker     gw1 died while it ran no test",
+        "browsers   at least 1 launched",
+    ]
+    assert rows[2].startswith("memory     worker peak at least 100 MiB of 512 MiB")
+
+
+def test_many_dead_workers_are_cut_and_counted() -> None:
+    """Five are named."""
+    found = digest(*[WorkerDeath(f"gw{number}", 1.0) for number in range(7)])
+
+    assert section(found, top=0)[5] == Row("           and 2 more workers", "bad")
+    row = one_line(found)
+    assert row is not None
+    assert row.text.endswith("workers gw0, gw1, gw2, and 4 more died")
+
+
+def test_interrupted_tests_are_named() -> None:
+    """Three at most, with how many more."""
+    begun = [Begun(name, 0.0) for name in "abcd"]
+    rows = section(digest(Run("x", 0.0), *begun, End(1.0, 2, interrupted=tuple("abcd"))), top=0)
+
+    assert rows[0] == Row("unfinished 4 tests were interrupted: a, b, c, and 1 more", "bad")

@@ -15,6 +15,7 @@ from pytest_sentinel.telemetry.record import (
     Memory,
     Run,
     Sample,
+    WorkerDeath,
 )
 
 CRASH = Crash("the browser died (SIGKILL)", "crashed")
@@ -152,3 +153,15 @@ def test_a_full_ranking_takes_no_lesser_attempt() -> None:
         digest.add(Attempt(nodeid=name, outcome="passed", phases={"call": seconds}))
 
     assert [attempt.nodeid for attempt in digest.slowest(5)] == ["slow"]
+
+
+def test_workers_that_died_are_counted_once() -> None:
+    """Whether under a test or not, and whether xdist or the test's report says so."""
+    found = digest(
+        WorkerDeath("gw0", 1.0),
+        Attempt("a", "worker-crashed", worker="gw0"),
+        WorkerDeath("gw1", 2.0, partial=True),
+        Attempt("b", "worker-crashed", worker="gw2"),
+    )
+
+    assert found.dead_workers() == {"gw0": "a", "gw2": "b", "gw1": ""}

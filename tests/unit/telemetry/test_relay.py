@@ -60,6 +60,7 @@ class Happening:
     at: float = 1000.5
     detail: str = "start"
     seconds: float | None = 0.25
+    what: str = "chromium 1.0"
 
 
 @dataclass(frozen=True)
@@ -159,8 +160,8 @@ def test_happenings_arrive_under_the_workers_name() -> None:
     rows = pack_happenings([Happening(), Happening("crashed", detail="it died", seconds=None)])
     assert is_plain(rows)
     assert unpack_events(rows, "gw1") == [
-        BrowserEvent("launched", "gw1/browser-1", 1, 1000.5, "gw1", "start", 0.25),
-        BrowserEvent("crashed", "gw1/browser-1", 1, 1000.5, "gw1", "it died", None),
+        BrowserEvent("launched", "gw1/browser-1", 1, 1000.5, "gw1", "start", 0.25, "chromium 1.0"),
+        BrowserEvent("crashed", "gw1/browser-1", 1, 1000.5, "gw1", "it died", None, "chromium 1.0"),
     ]
 
 
