@@ -24,7 +24,6 @@ from pytest_sentinel.errors import (
     SentinelFailures,
     ServiceUnreachable,
 )
-from pytest_sentinel.units import MIB
 
 if TYPE_CHECKING:
     from pytest_sentinel.pool.deaths import Death
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 REPORT_ATTRIBUTE = "sentinel"
 EVENTS_ATTRIBUTE = "sentinel_events"
 STATUS_ATTRIBUTE = "sentinel_status"
-CRASHED = "crashed"
 _PACKAGE = Path(__file__).parent
 _PHASES = {
     "setup": "pytest_runtest_setup",
@@ -55,6 +53,15 @@ class Test:
         fault: whose fault a failure is, unless its browser died.
         retry: it is lost to that death, and will be repeated.
         is_ours: its protocol is run by this plugin, not by another.
+        has_ended: its last report has been made.
+        may_break: it may break a promise that is judged in its teardown.
+        last: the newest report before the teardown.
+        last_raised: the phase of that report ended with an exception.
+        last_sent: others have seen it.
+        held: a report that waits for the teardown.
+        made: the newest report.
+        seen: what each phase came to and how long it took, if another runs the protocol: it may
+            keep reports to itself.
     """
 
     __test__ = False  # not a test class, whatever its name says
@@ -72,6 +79,14 @@ class Test:
     fault: str = "product"
     retry: bool = False
     is_ours: bool = False
+    has_ended: bool = False
+    may_break: bool = False
+    last: pytest.TestReport | None = None
+    last_raised: bool = False
+    last_sent: bool = False
+    held: pytest.TestReport | None = None
+    made: pytest.TestReport | None = None
+    seen: dict[str, tuple[str, float]] = field(default_factory=dict)
 
 
 def run_phases(test: Test, nextitem: pytest.Item | None) -> bool:
@@ -94,6 +109,7 @@ def run_phases(test: Test, nextitem: pytest.Item | None) -> bool:
             following = item.parent
         teardown = _run_phase(test, "teardown", nextitem=following)
     finally:
+        _send_held(test)
         if hasattr(item, "_request"):
             item._request = False
             item.funcargs = None
@@ -125,10 +141,30 @@ def _run_phase(test: Test, when: str, **extra: Any) -> pytest.TestReport:
     )
     report: pytest.TestReport = item.ihook.pytest_runtest_makereport(item=item, call=call)
     if not test.retry:
-        item.ihook.pytest_runtest_logreport(report=report)
+        if is_held_back(test, report, call):
+            test.held = report
+        else:
+            _send_held(test)
+            item.ihook.pytest_runtest_logreport(report=report)
         if check_interactive_exception(call, report):
             item.ihook.pytest_exception_interact(node=item, call=call, report=report)
     return report
+
+
+def is_held_back(test: Test, report: pytest.TestReport, call: pytest.CallInfo[None]) -> bool:
+    """Tell whether a report waits for the teardown, which may make a failure of it.
+
+    One that failed by an error of its own does not: ``-x`` needs to see it before the teardown.
+    """
+    is_last = report.when == "call" or (report.when == "setup" and not report.passed)
+    failed = call.excinfo is not None and not report.skipped
+    return test.may_break and is_last and not failed
+
+
+def _send_held(test: Test) -> None:
+    held, test.held = test.held, None
+    if held is not None and not test.retry:
+        test.item.ihook.pytest_runtest_logreport(report=held)
 
 
 def is_launch_failure(call: pytest.CallInfo[None]) -> bool:
@@ -205,6 +241,20 @@ def kept_by(fixturedef: Any) -> list[object]:
     return held + list(getattr(fixturedef, "_finalizers", ()))
 
 
+def mark_repeated(report: pytest.TestReport) -> None:
+    """Make of a report one of an attempt that is repeated, as other plugins know them.
+
+    The word and the attribute are those that pytest-rerunfailures has taught reporters.
+    """
+    report.outcome = "rerun"  # type: ignore[assignment]
+    vars(report)["sentinel_repeated"] = True
+
+
+def number(report: pytest.TestReport, attempt: int) -> None:
+    """Say on a report which attempt it is of, counted from 0, as pytest-rerunfailures does."""
+    vars(report)["rerun"] = attempt - 1
+
+
 def name_failure(call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
     """Give a failure of ours its own word and letter, as plain values that xdist carries."""
     if call.excinfo is None:
@@ -219,32 +269,6 @@ def name_failure(call: pytest.CallInfo[None], report: pytest.TestReport) -> None
             shown: Any = call.excinfo.getrepr(style="value")
             shown.reprcrash.message = error.in_brief()
             report.longrepr = shown
-
-
-def annotate(
-    report: pytest.TestReport,
-    test: Test,
-    memory: dict[str, Any],
-    browsers: Sequence[str],
-    leaks: Sequence[object],
-) -> None:
-    """Tell the attempt's facts as properties and sections, for JUnit and whoever reads reports."""
-    tell = report.user_properties.append
-    peaks = [memory.get(name, {}).get("peak") for name in browsers]
-    if any(peaks):
-        peak = max(peak for peak in peaks if peak is not None)
-        tell(("sentinel_browser_peak_mib", round(peak / MIB)))
-    if test.attempt > 1:
-        tell(("sentinel_attempts", test.attempt))
-    # A lost attempt sends no teardown report; the one that replaced it says why it was lost.
-    death = test.death or test.earlier
-    if death is not None:
-        tell(("sentinel_crash", str(death)))
-    if leaks:
-        text = "\n".join(map(str, leaks))
-        tell(("sentinel_leaks", text))
-        if not hasattr(report, STATUS_ATTRIBUTE):  # else the failure says it
-            report.sections.append(("sentinel: left open", text))
 
 
 def send_happenings(report: pytest.TestReport, happenings: Sequence[Any]) -> None:

@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_sentinel.attempts import CRASHED, EVENTS_ATTRIBUTE, REPORT_ATTRIBUTE, STATUS_ATTRIBUTE
+from pytest_sentinel.attempts import EVENTS_ATTRIBUTE, REPORT_ATTRIBUTE, STATUS_ATTRIBUTE
 from pytest_sentinel.complaints import complain
 from pytest_sentinel.measuring import Measuring
 from pytest_sentinel.settings import Settings
 from pytest_sentinel.telemetry.branches import branch_class
+from pytest_sentinel.telemetry.outcomes import CRASHED, is_repeated
 from pytest_sentinel.telemetry.scrub import scrub
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Controlling:
         self._folding = Folding()
         self._running: Counter[str] = Counter()
         self._events: dict[str, set[tuple[str, str, float]]] = {}
+        self._repeated: list[pytest.TestReport] = []
         self._sampler_seconds = 0.0
         self._workers_planned = 0
         self._run_id = run_id
@@ -166,6 +168,8 @@ class Controlling:
         if _is_of_dead_worker(report):
             self._worker_crashed(report, worker)
             return
+        if is_repeated(report) and not hasattr(report, "context"):  # a subtest's is no attempt
+            self._repeated.append(report)
         for ended in self._folding.take(report, worker, getattr(report, REPORT_ATTRIBUTE, None)):
             self._append_attempt(ended)
 
@@ -261,12 +265,15 @@ class Controlling:
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, Any] | None:
         """Give an attempt that was lost to a crash its own letter and word."""
-        if report.outcome == CRASHED:
-            return CRASHED, "C", ("CRASHED", {"yellow": True})
+        if is_repeated(report):
+            # Without a column: who asks for one takes the test's result from it, which is still to
+            # come. What the terminal counts is added at its end.
+            return "", "C", ("CRASHED", {"yellow": True})
         named = getattr(report, STATUS_ATTRIBUTE, None)
-        if named is not None and report.failed:
+        if named is not None and (report.failed or report.passed):
             letter, word = named
-            return "failed", letter, word
+            # What is found at the teardown of a test that has failed already is not counted again.
+            return ("failed" if report.failed else "", letter, word)
         return None
 
     # End
@@ -311,6 +318,10 @@ class Controlling:
         """Write the closing section; under ``-q`` only what is wrong."""
         from pytest_sentinel.report import closing_section, one_line
 
+        counted = terminalreporter.stats.get("rerun", [])
+        repeated = [report for report in self._repeated if report not in counted]
+        if repeated:
+            terminalreporter.stats["rerun"] = [*counted, *repeated]
         digest = self._digest
         busy = digest.launched or digest.launch_failures or digest.dead_workers()
         verdicts = self._measuring.verdicts if self._measuring is not None else []

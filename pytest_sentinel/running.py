@@ -8,7 +8,6 @@ It keeps no results: those belong to the controller's side.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -16,11 +15,13 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 import pytest
 
-from pytest_sentinel import attempts, protocols
-from pytest_sentinel.attempts import CRASHED, REPORT_ATTRIBUTE, Test
+from pytest_sentinel import attempts, protocols, verdicts
+from pytest_sentinel.attempts import Test
 from pytest_sentinel.driverlife import DriverLife
 from pytest_sentinel.errors import SentinelFailure
+from pytest_sentinel.recovery import Recovery, comes_from_playwright
 from pytest_sentinel.settings import Settings
+from pytest_sentinel.telemetry.outcomes import outcome_of, seconds_of
 from pytest_sentinel.widecontexts import WideContexts
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class Running:
         self.leaks: list[Leftover] = []
         self._pages: PageWatch | None = None
         self._wide = WideContexts(self._open_contexts)
+        self._recovery = Recovery(lambda: self._test, self._is_lost)
 
     @property
     def directory(self) -> Path | None:
@@ -96,6 +98,9 @@ class Running:
 
                 note = note_unsent(self.directory, worker_id(self._config))
                 self._pool.diary.on_happening = note
+            manager = self._config.pluginmanager
+            manager.register(self._recovery, "sentinel-recovery")
+            manager.register(self._recovery.inner, "sentinel-recovery-inner")
         return self._pool
 
     def leasing(self) -> Leasing | None:
@@ -200,6 +205,7 @@ class Running:
             test = self._test = Test(
                 item, number, may_retry=may_retry, earlier=earlier, is_ours=True
             )
+            test.may_break = self.settings.leaks == "error"
             # Whoever keeps a result for each attempt needs to see where one begins and ends.
             item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
             if attempts.run_phases(test, nextitem):
@@ -210,15 +216,17 @@ class Running:
     def _runs(self, item: pytest.Item) -> bool:
         """Tell whether there is a reason to run the test here and not leave it to pytest."""
         may_repeat = self.settings.crash_retries > 0 and protocols.may_use_browser(item)
-        return may_repeat and not protocols.is_shown(self._config)
+        may_break = self.settings.leaks == "error"
+        return (may_repeat or may_break) and not protocols.is_shown(self._config)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Put the pool right before a test that uses browsers."""
         test = self._test
-        if test is None or test.item is not item or not test.is_ours:
+        if test is None or test.item is not item or test.has_ended:
             # Another plugin runs the protocol, and repeats tests as it sees fit.
-            test = self._test = Test(item, getattr(item, "execution_count", 1) or 1)
+            number = test.attempt + 1 if test is not None and test.item is item else 1
+            test = self._test = Test(item, getattr(item, "execution_count", number) or number)
         test.uses_browser = "browser" in getattr(item, "fixturenames", ())
         if self._pool is None and self._driver.death() is not None:
             self._mend()
@@ -265,7 +273,13 @@ class Running:
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Look for a dead browser behind a failure; load the last report with what was measured."""
-        report = yield
+        try:
+            report = yield
+        except Exception as error:
+            made = self._recovery.inner.made
+            if made is None or not self._is_lost(error):
+                raise
+            report = made
         test = self._test
         if test is None or test.item is not item:
             return report
@@ -288,12 +302,36 @@ class Running:
             if test.death is None and self._driver.explain(call, report):
                 test.fault = "infrastructure"
             attempts.name_failure(call, report)
+        if test.is_ours and (test.retry or test.attempt > 1):
+            attempts.number(report, test.attempt)
         if report.when == "teardown":
             self._load(test, report)
-        elif self._pool is not None:
-            # The worker may not live to the end of the test.
-            attempts.send_happenings(report, self._pool.take_happenings())
+            verdicts.settle(test, report, call)
+            test.has_ended = True
+        else:
+            if self._pool is not None:
+                # The worker may not live to the end of the test.
+                attempts.send_happenings(report, self._pool.take_happenings())
+            test.last, test.last_raised = report, call.excinfo is not None
+            test.last_sent = False
+        if not test.is_ours:
+            test.seen[str(report.when)] = outcome_of(report), seconds_of(report)
+        test.made = report
         return report
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note that a report can no longer be changed."""
+        if self._test is not None and report is self._test.last:
+            self._test.last_sent = True
+
+    def _is_lost(self, error: BaseException) -> bool:
+        """Tell whether an error of a hook comes of the death of this test's browser."""
+        test = self._test
+        return (
+            test is not None
+            and comes_from_playwright(error)
+            and self._notice_death(test, thoroughly=True)
+        )
 
     def _poke(self) -> None:
         if self._pool is not None:
@@ -320,7 +358,7 @@ class Running:
                 report.outcome = "passed"
                 vars(report).pop("wasxfail", None)
         elif test.may_retry and not (test.item.session.shouldfail or test.item.session.shouldstop):
-            report.outcome = CRASHED  # type: ignore[assignment]
+            attempts.mark_repeated(report)
             test.retry = True
 
     def _notice_death(self, test: Test, *, thoroughly: bool = False) -> bool:
@@ -334,37 +372,19 @@ class Running:
         return False
 
     def _load(self, test: Test, report: pytest.TestReport) -> None:
-        """Put the attempt's facts on its last report, as plain types that xdist can carry."""
-        from pytest_sentinel.telemetry.relay import pack
+        """Put the attempt's facts on its last report."""
+        from pytest_sentinel.facts import load
 
-        memory: dict[str, Any] = {}
-        happenings: list[Any] = []
-        browsers: list[str] = []
-        waited = 0.0
-        if self._pool is not None:
-            browsers = self._pool.end_test(used=test.uses_browser, passed=test.passed)
-            happenings = self._driver.take_happenings() + self._pool.take_happenings()
-            waited = self._pool.take_wait()
-        if self._sampler is not None:
-            memory = self._sampler.window()
         leaks, self.leaks = self.leaks, []
-        packed = pack(
-            test.attempt,
-            test.started,
-            time.time(),
-            memory,
-            happenings,
-            browsers,
-            test.death,
+        load(
+            report,
+            test,
             leaks,
-            test.launch_failed,
-            engine=attempts.engine_of(test) if browsers else "",
-            page=self._pages.take() if self._pages is not None else None,
-            fault=test.fault,
-            wait=waited if browsers else None,
+            self._driver.take_happenings(),
+            pool=self._pool,
+            sampler=self._sampler,
+            pages=self._pages,
         )
-        setattr(report, REPORT_ATTRIBUTE, packed)
-        attempts.annotate(report, test, packed["memory"], browsers, leaks)
 
     # Beginning and end
 

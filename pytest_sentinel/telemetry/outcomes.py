@@ -94,6 +94,10 @@ class Folding:
         attempt.take(when, outcome, seconds_of(report))
         if facts is not None:
             del self._open[key]
+            # What another plugin kept to itself, as flaky does with the failure that it repeats.
+            for phase, (seen, seconds) in facts.get("phases", {}).items():
+                if phase not in attempt.phases and not attempt.before:
+                    attempt.take(phase, seen, seconds)
             if is_repeated(report):
                 attempt.outcome = CRASHED
             yield Ended(nodeid, worker, attempt.outcome, attempt.phases, facts, attempt.before)

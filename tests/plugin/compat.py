@@ -90,6 +90,15 @@ def clean_environment(**more: str) -> dict[str, str]:
     return {**kept, **more}
 
 
+def neighbours(*names: str) -> str:
+    """Return the ``PYTHONPATH`` that loads these plugins of ``neighbours.txt``."""
+    root = HERE.parent.parent
+    homes = [root / ".venv" / "neighbours" / name for name in names]
+    if not all(home.is_dir() for home in homes):
+        subprocess.run([root / ".ci" / "neighbours"], check=True)
+    return os.pathsep.join(map(str, homes))
+
+
 def lay(directory: Path, files: Mapping[str, str], contract: bool = False) -> Path:
     """Write a suite: ``files``, and the contract suite if asked for."""
     directory.mkdir()

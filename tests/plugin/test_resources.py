@@ -108,8 +108,8 @@ def test_an_error_fails_the_test_and_keeps_its_artifacts(tmp_path: Path) -> None
     line = planted(SOURCE)["test_leaves_context_beside_page"][0][1]
     where = f"test_planted.py:{line} in test_leaves_context_beside_page"
     assert ran.status == 1, ran.stdout
-    assert "\ntest_planted.py .L..L.L" in ran.stdout
-    assert "3 failed, 4 passed" in ran.stdout
+    assert "\ntest_planted.py L.LL" in ran.stdout
+    assert "3 failed, 1 passed" in ran.stdout
     assert f"the test left 1 open:\n  context with 0 pages opened at {where} (closed now)\n" in (
         ran.stdout
     )

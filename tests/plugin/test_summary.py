@@ -82,7 +82,7 @@ def test_a_verbose_run_names_the_lost_attempt(pytester: pytest.Pytester) -> None
         [
             "test_it.py::test_crash[[]chromium[]] CRASHED*",
             "test_it.py::test_crash[[]chromium[]] PASSED*",
-            "*1 passed*1 crashed*",
+            "*1 passed*1 rerun*",
         ]
     )
 

@@ -120,6 +120,14 @@ def test_a_phase_that_another_plugin_repeats_is_an_attempt_each() -> None:
     assert (first.facts, last.facts) == (None, FACTS)
 
 
+def test_what_nobody_reported_is_taken_from_the_facts() -> None:
+    """flaky sends no report of a call that it repeats; what was reported stands as it is."""
+    facts = {**FACTS, "phases": {"setup": ("failed", 9.0), "call": ("failed", 2.0)}}
+    [ended] = fold(report("setup", duration=1.0), report("teardown"), facts=facts)
+    assert ended.outcome == "failed"
+    assert ended.phases == {"setup": 1.0, "teardown": 0.0, "call": 2.0}
+
+
 def test_a_report_that_is_sent_twice_is_one_attempt() -> None:
     """The second copy of the last report ends nothing."""
     folding = Folding()

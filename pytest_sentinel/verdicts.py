@@ -1,0 +1,51 @@
+"""A promise that a test broke is found when its fixtures are gone, and fails the test once.
+
+pytest counts a teardown that fails beside the call: one test, two results. So what the guards
+raise in a teardown becomes the result of the phase before, while nobody has seen that yet. A
+test that has failed already stays failed as it is, and the finding is told beside.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_sentinel.attempts import STATUS_ATTRIBUTE, Test
+from pytest_sentinel.errors import SentinelFailure
+
+
+def settle(test: Test, report: pytest.TestReport, call: pytest.CallInfo[None]) -> None:
+    """Have what guards raised in the teardown count for the phase before, if that can still be."""
+    before = test.last
+    if before is None or report.passed or not _is_ours(call):
+        return
+    assert call.excinfo is not None
+    is_bad = before.failed or hasattr(before, "wasxfail")
+    if is_bad and test.last_raised:
+        text = "\n".join(map(str, _leaves(call.excinfo.value)))
+        report.sections.append(("sentinel: found at teardown", text))
+        _pass(report)
+    elif not test.last_sent:
+        before.outcome, before.longrepr = report.outcome, report.longrepr
+        for name in ("wasxfail", STATUS_ATTRIBUTE):
+            value = vars(report).pop(name, None)
+            vars(before).pop(name, None)
+            if value is not None:
+                setattr(before, name, value)
+        _pass(report)
+
+
+def _pass(report: pytest.TestReport) -> None:
+    report.outcome, report.longrepr = "passed", None
+    vars(report).pop("wasxfail", None)
+
+
+def _is_ours(call: pytest.CallInfo[None]) -> bool:
+    return call.excinfo is not None and all(
+        isinstance(error, SentinelFailure) for error in _leaves(call.excinfo.value)
+    )
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for inner in error.exceptions for leaf in _leaves(inner)]
+    return [error]
