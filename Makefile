@@ -34,12 +34,14 @@ PURE := addresses.py \
   pool/options.py \
   pool/places.py \
   pool/refusals.py \
+  pool/register.py \
   pool/servesettings.py \
   pool/sightings.py \
   pool/snapshot.py \
   pool/states.py \
   pool/supply.py \
   pool/tickets.py \
+  pool/turns.py \
   pool/upgrade.py \
   pool/wear.py \
   settings.py \

@@ -241,11 +241,14 @@ def picture(facts: dict[str, Any]) -> RenderableType:
     state = "ready" if ready["ready"] else f"not ready ({ready['reason']})"
     memory = pool["memory"]
     budget = f" of {format_size(memory['budget'])}" if memory["budget"] is not None else ""
+    waiting = f"{ready['waiting']} waiting"
+    if ready.get("held_back"):
+        waiting += f" (and {ready['held_back']} for their owner's quota)"
     head = Text()
     head.append(facts["health"], _TONES.get(facts["health"], ""))
     head.append(f", {state}, up {format_duration(facts['uptime'])}, version {facts['version']}\n")
     head.append(
-        f"{ready['leased']} of {ready['slots']} slots leased, {ready['waiting']} waiting,"
+        f"{ready['leased']} of {ready['slots']} slots leased, {waiting},"
         f" {len(pool['browsers'])} of {pool['maximum']} browsers,"
         f" memory {format_size(memory['used'])}{budget}, generation {pool['generation']}"
     )

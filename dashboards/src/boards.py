@@ -130,7 +130,7 @@ POOL = Board(
                   tuple((_quantile(q, "sentinel_acquire_wait_seconds", JOB), f"p{q * 100:.0f}") for q in (0.5, 0.95, 0.99)), limit=0.2),
             Panel("Waits", "How many waits of which length there were.", "heatmap", "s",
                   ((_rate("sentinel_acquire_wait_seconds_bucket", JOB, "le"), "{{le}}"),)),
-            Panel("In the queue", "Clients that wait for a lease.", "line", "none", ((f"sum by (engine) (sentinel_pool_waiting{{{JOB}}})", "{{engine}}"),)),
+            Panel("In the queue", "Clients that wait for a free slot.", "line", "none", ((f"sum by (engine) (sentinel_pool_waiting{{{JOB}}})", "{{engine}}"),)),
         ),
         (
             Panel("Leases", "Leases that were granted, and that ended by which cause.", "line", "cps",

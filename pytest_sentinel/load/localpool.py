@@ -156,7 +156,7 @@ class LocalPool:
         for idle in ("unused", "free"):
             slots[idle] -= (spare := min(slots[idle], surplus))
             surplus -= spare
-        return slots, len(self._leases.tickets(TicketState.WAITING))
+        return slots, self._leases.count(TicketState.WAITING)
 
     def use(self) -> tuple[float, float]:
         """Return the slot-seconds used since this was last asked, and those there were.
@@ -295,7 +295,7 @@ class LocalPool:
         now = self._now()
         passed, self._counted_at = now - self._counted_at, now
         if self._was_asked:
-            self._busy += passed * len(self._leases.tickets(*SEATED))
+            self._busy += passed * self._leases.count(*SEATED)
             self._possible += passed * self.slots
 
     def _now(self) -> float:

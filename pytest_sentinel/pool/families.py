@@ -50,7 +50,10 @@ class ServiceFigures(Collector):
         yield _plain("pool_generation", now.generation)
         yield _plain("pool_draining", now.draining)
         yield _labelled("pool_slots", _single(now.slots))
-        yield _labelled("pool_waiting", _single(now.waiting))
+        held_back = {engine: now.held_back.get(engine, 0) for engine in now.waiting}
+        demand = {engine: number - held_back[engine] for engine, number in now.waiting.items()}
+        yield _labelled("pool_waiting", _single(demand))
+        yield _labelled("pool_held_back", _single(held_back))
         yield _labelled("pool_leases", Counter((lease.engine,) for lease in now.leases))
         browsers = Counter((browser.engine, browser.state) for browser in now.browsers)
         yield _labelled("pool_browsers", browsers)

@@ -48,7 +48,9 @@ class Readiness:
 
     Attributes:
         reason: one word for why not; empty when ready.
+        waiting: clients that a free slot would serve.
         pressure: leases that are held or waited for, per slot that there could be.
+        held_back: clients that wait for another lease of their owner to end.
     """
 
     ready: bool
@@ -58,6 +60,7 @@ class Readiness:
     free: int
     waiting: int
     pressure: float
+    held_back: int = 0
 
 
 def judge(
@@ -160,7 +163,8 @@ def descriptors(limit: int, needed: int) -> Component:
 def readiness(statistics: PoolStatistics, options: PoolOptions) -> Readiness:
     """Return whether it is worth to come now, and how pressed the pool is."""
     slots = statistics.maximum * options.contexts_per_browser
-    waiting = sum(statistics.waiting.values())
+    held_back = sum(statistics.held_back.values())
+    waiting = sum(statistics.waiting.values()) - held_back
     taken = len(statistics.leases)
     free = max(0, slots - taken - waiting)
     open_breakers = {breaker.key for breaker in statistics.breakers if breaker.state == "open"}
@@ -184,4 +188,5 @@ def readiness(statistics: PoolStatistics, options: PoolOptions) -> Readiness:
         free=free,
         waiting=waiting,
         pressure=round((taken + waiting) / slots, 4) if slots else 1.0,
+        held_back=held_back,
     )

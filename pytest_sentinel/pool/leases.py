@@ -3,13 +3,11 @@
 Every change goes through one plain method here, which takes ``now`` (seconds, any monotonic
 clock), does no I/O, and returns the actions that the shell must carry out and report back as
 events. Counts are derived from the states. Two laws: a grant counts when it is accepted, and a
-slot is given to nobody else before its contexts are known to be gone. Which browsers there are is
-the business of supply.py.
+slot is given to nobody else before its contexts are known to be gone. Whose turn it is turns.py
+knows, and which browsers there are supply.py.
 """
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 from pytest_sentinel.errors import PoolRefused
 from pytest_sentinel.pool import refusals
@@ -17,9 +15,10 @@ from pytest_sentinel.pool.actions import Action, Clean, Grant, Refuse, Revoke
 from pytest_sentinel.pool.breaker import Breaker, BreakerState
 from pytest_sentinel.pool.options import PoolOptions
 from pytest_sentinel.pool.places import Place, least_loaded
+from pytest_sentinel.pool.register import Register
 from pytest_sentinel.pool.states import BrowserState
 from pytest_sentinel.pool.supply import Supply
-from pytest_sentinel.pool.tickets import SEATED, Ticket, Tickets, TicketState
+from pytest_sentinel.pool.tickets import SEATED, Ticket, TicketState
 
 _GONE = (BrowserState.CLOSING, BrowserState.DEAD)
 _WORDS = {TicketState.GRANTED: "granted", TicketState.HELD: "leased"}
@@ -37,7 +36,7 @@ class Leases:
 
     def __init__(self, options: PoolOptions, launches_at_once: int, jitter: float) -> None:
         self._options = options
-        self._tickets = Tickets()
+        self._tickets = Register(options.per_owner)
         self._supply = Supply(options, launches_at_once, jitter, self._count)
         self.counters: dict[str, dict[str, int]] = {}
         self.paused = ""
@@ -74,13 +73,25 @@ class Leases:
         """Return the tickets in one of ``states``, in the order in which they asked."""
         return self._tickets.within(*states)
 
+    def count(self, *states: TicketState) -> int:
+        """Return how many tickets are in one of ``states``."""
+        return self._tickets.count(*states)
+
+    def waiting(self) -> dict[str, int]:
+        """Return by engine how many clients wait."""
+        return {engine: self._tickets.waiting(engine) for engine in self.breakers}
+
+    def demand(self) -> dict[str, int]:
+        """Return by engine how many clients wait that their owner's cap does not hold back."""
+        return {engine: self._tickets.turns.demand(engine) for engine in self.breakers}
+
     def on(self, browser: str) -> list[Ticket]:
         """Return the tickets that ``browser`` serves, cleaning included."""
         return self._tickets.on(browser)
 
     def next_due(self) -> float | None:
         """Return the next moment at which a wait or a lease is over."""
-        return min(self._tickets.deadlines(), default=None)
+        return self._tickets.next_due()
 
     def slots(self) -> dict[str, int]:
         """Return how many slots are in which state; their sum is the size of the pool."""
@@ -116,12 +127,13 @@ class Leases:
         if error is not None:
             self._count("refusals_total", error.reason)
             raise error
-        limit = self._options.max_waiting
         crowd = self._crowd()
         ticket = self._tickets.open(engine, owner, now, wait)
         actions = self._settle(now)
-        if crowd.waiting >= limit and ticket.state is TicketState.WAITING:
-            actions.append(self._refuse(ticket, refusals.full(limit, crowd)))
+        limit = self._options.max_waiting
+        if ticket.state is TicketState.WAITING and self.count(TicketState.WAITING) > limit:
+            last = self._tickets.turns.too_many(ticket)
+            actions.append(self._refuse(last, refusals.full(limit, crowd, last.owner, owner)))
         return ticket.id, actions
 
     def accept(self, name: str, now: float) -> bool:
@@ -135,9 +147,8 @@ class Leases:
             raise refusals.closed()
         if ticket.state is TicketState.WAITING:
             return False
-        ticket.state = TicketState.HELD
-        if self._options.max_lease is not None:
-            ticket.expires = now + self._options.max_lease
+        longest = self._options.max_lease
+        self._tickets.accept(ticket, None if longest is None else now + longest)
         self._count("leases_total", ticket.engine)
         return True
 
@@ -149,7 +160,7 @@ class Leases:
         actions: list[Action] = []
         if ticket.state is TicketState.HELD:
             self._count("ends_total", "revoked" if ticket.revoked else "released")
-            ticket.state = TicketState.CLEANING
+            self._tickets.clean(ticket)
             place, browser = self._supply.find(ticket.browser)
             browser.tests += 1
             if not ticket.revoked:
@@ -191,10 +202,12 @@ class Leases:
         users = {ticket.owner for ticket in tickets if ticket.state is TicketState.HELD}
         under = ", ".join(sorted(users))
         actions: list[Action] = [self._supply.crashed(place, browser, now, cause, log, under)]
-        for ticket in tickets:
+        for ticket in reversed(tickets):  # each goes back to the head of the queue
             if ticket.state is TicketState.GRANTED:
                 place.give_back(ticket.id)
-                ticket.state, ticket.browser = TicketState.WAITING, ""
+                self._tickets.void(ticket)
+        for ticket in tickets:
+            if ticket.state is TicketState.WAITING:
                 continue
             if ticket.state is TicketState.HELD:
                 actions += self._cut(ticket, "crashed", refusals.with_tail(cause, log))
@@ -275,93 +288,76 @@ class Leases:
     def _settle(self, now: float) -> list[Action]:
         """Do all that can be done now, in the order of who has waited longest."""
         self._supply.prove_old(now)
-        actions = [*self._expire_leases(now), *self._grant(now), *self._refuse_waiting(now)]
+        due = self._tickets.due(now)
+        actions = [*self._expire_leases(due), *self._grant(now), *self._refuse_waiting(due, now)]
         if not self.draining and not self.paused:
-            actions += self._supply.fill(self._wants(), now)
+            actions += self._supply.fill(self.demand(), now)
             actions += self._supply.replace(now)
         self._supply.shrink()
         if self.paused:
             self._supply.shed()
-        busy = {ticket.browser for ticket in self._tickets.within(*TicketState)}
-        return [*actions, *self._supply.end_drained(busy)]
+        return [*actions, *self._supply.end_drained(self._tickets.busy())]
 
-    def _expire_leases(self, now: float) -> list[Action]:
+    def _expire_leases(self, due: list[Ticket]) -> list[Action]:
         actions: list[Action] = []
-        for ticket in self._tickets.within(TicketState.HELD):
-            if ticket.expires is not None and ticket.expires <= now and not ticket.revoked:
+        for ticket in due:
+            if ticket.state is TicketState.HELD:
                 ticket.revoked = f"the lease was longer than {self._options.max_lease:g} s may be"
                 actions.append(Revoke(ticket.id, ticket.revoked))
         return actions
 
     def _grant(self, now: float) -> list[Action]:
+        """Give what is free, one owner after the other."""
         actions: list[Action] = []
         if self.draining or self.paused:
             return actions
-        held, full = self._tickets.held(), set[str]()
-        for ticket in self._waiting():
-            # A queue may be long, and this is done at every event: nothing is asked twice.
-            if ticket.engine in full or self._room_of(ticket.owner, held) <= 0:
-                continue
-            place = least_loaded(self.places, ticket.engine)
+        places = {engine: least_loaded(self.places, engine) for engine in self.breakers}
+        while ticket := self._tickets.turns.next(engine for engine in places if places[engine]):
+            place = places[ticket.engine]
             browser = place.ready() if place is not None else None
-            if place is None or browser is None:
-                full.add(ticket.engine)
-                continue
+            assert place is not None, "bug: a grant without a place"
+            assert browser is not None, "bug: a grant without a browser"
             place.take(ticket.id)
-            held[ticket.owner] += 1
-            ticket.state = TicketState.GRANTED
-            ticket.browser, ticket.since = browser.name, now
+            self._tickets.grant(ticket, browser.name, now)
             actions.append(Grant(ticket.id, browser.name))
+            places[ticket.engine] = least_loaded(self.places, ticket.engine)
         return actions
 
-    def _refuse_waiting(self, now: float) -> list[Action]:
+    def _refuse_waiting(self, due: list[Ticket], now: float) -> list[Action]:
+        """Refuse those whose wait is over, and those that wait in vain."""
         actions: list[Action] = []
-        for number, ticket in enumerate(self._waiting(), 1):
-            engine = ticket.engine
-            breaker = self.breakers[engine]
+        for engine, breaker in self.breakers.items():
+            if not self._tickets.waiting(engine):
+                continue
             is_open = breaker.state(now) is BreakerState.OPEN
             if self.draining:
-                actions.append(self._refuse(ticket, refusals.draining()))
+                error = refusals.draining()
             elif is_open and not self._supply.has_hope(engine):
-                actions.append(self._refuse(ticket, refusals.breaker_open(engine, breaker, now)))
-            elif ticket.deadline <= now:
-                actions.append(self._refuse(ticket, self._why_in_vain(ticket, number)))
+                error = refusals.breaker_open(engine, breaker, now)
+            else:
+                continue
+            actions += [self._refuse(ticket, error) for ticket in self._tickets.waiters(engine)]
+        for ticket in due:
+            if ticket.state is TicketState.WAITING:
+                actions.append(self._refuse(ticket, self._why_in_vain(ticket)))
         return actions
 
-    def _why_in_vain(self, ticket: Ticket, number: int) -> PoolRefused:
-        cap = self._options.per_owner
+    def _why_in_vain(self, ticket: Ticket) -> PoolRefused:
+        cap, turns = self._options.per_owner, self._tickets.turns
         if self.paused:
             return refusals.memory(self.paused)
-        if cap is not None and self._room_of(ticket.owner, self._tickets.held()) <= 0:
+        if cap is not None and turns.room(ticket.owner) <= 0:
             return refusals.owner_cap(ticket.owner, cap, ticket.wait)
         if ticket.wait <= 0:
             return refusals.not_at_once(ticket.engine, self._crowd())
-        breaker = self.breakers[ticket.engine]
-        return refusals.waited(ticket.engine, ticket.wait, number, self._crowd(), breaker)
+        breaker, place = self.breakers[ticket.engine], turns.place(ticket)
+        return refusals.waited(ticket.engine, ticket.wait, place, self._crowd(), breaker)
 
     # Small questions
 
-    def _waiting(self) -> list[Ticket]:
-        return self._tickets.within(TicketState.WAITING)
-
-    def _wants(self) -> dict[str, int]:
-        """Return by engine how many clients wait that their owner's cap does not hold back."""
-        held = self._tickets.held()
-        wants: dict[str, int] = {}
-        for ticket in self._waiting():
-            if self._room_of(ticket.owner, held) > 0:
-                wants[ticket.engine] = wants.get(ticket.engine, 0) + 1
-            held[ticket.owner] += 1
-        return wants
-
-    def _room_of(self, owner: str, held: Mapping[str, int]) -> float:
-        cap = self._options.per_owner
-        return float("inf") if cap is None else cap - held.get(owner, 0)
-
     def _crowd(self) -> refusals.Crowd:
-        live = self._tickets.within(*SEATED)
         slots = self.maximum * self._options.contexts_per_browser
-        return refusals.Crowd(len(live), slots, len(self._waiting()))
+        return refusals.Crowd(self.count(*SEATED), slots, self.count(TicketState.WAITING))
 
     def _cut(self, ticket: Ticket, how: str, why: str) -> list[Action]:
         """Count the end of a lease that is held, and tell its holder unless he was told before."""

@@ -25,7 +25,7 @@ class PoolOptions:
         minimum: browsers of each engine that are kept warm.
         maximum: places for browsers, of all engines together.
         contexts_per_browser: leases that one browser serves at once.
-        max_waiting: clients that may wait; the next one is refused at once.
+        max_waiting: clients that may wait; beyond, the newest of the owner with most is refused.
         acquire_timeout: how long a client waits that does not say how long.
         max_lease: how long one lease may last; None is for ever.
         per_owner: leases that one owner may hold at once; None is any number.

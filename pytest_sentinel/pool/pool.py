@@ -85,7 +85,7 @@ class Pool:
 
         After ``timeout`` seconds their holders are told to go.
         """
-        self.tell("pool.draining", leases=len(self._leases.tickets(*SEATED)))
+        self.tell("pool.draining", leases=self._leases.count(*SEATED))
         self.act(self._leases.drain(self._now()))
         try:
             async with asyncio.timeout(timeout):
@@ -94,7 +94,7 @@ class Pool:
             why = f"the pool drains, and its {timeout:g} s are over"
             self.act(self._leases.revoke_all(why))
             await asyncio.wait([asyncio.ensure_future(self._is_quiet.wait())], timeout=1.0)
-        self.tell("pool.drained", leases=len(self._leases.tickets(*SEATED)))
+        self.tell("pool.drained", leases=self._leases.count(*SEATED))
 
     async def restart(self) -> int:
         """Have every browser replaced, one after the other; return the new generation."""
@@ -249,7 +249,7 @@ class Pool:
                     self._work.begin("launch", self._launch(action), failed)
                 case End():
                     self._begin_end(action)
-        if self._leases.tickets(*SEATED):
+        if self._leases.count(*SEATED):
             self._is_quiet.clear()
         else:
             self._is_quiet.set()

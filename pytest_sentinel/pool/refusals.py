@@ -50,11 +50,17 @@ def left() -> PoolRefused:
     return PoolRefused("gone", "the client left while it waited", "")
 
 
-def full(limit: int, crowd: Crowd) -> PoolRefused:
-    """Refuse because the queue is as long as it may be."""
+def full(limit: int, crowd: Crowd, owner: str, newcomer: str) -> PoolRefused:
+    """Refuse because the queue is as long as it may be.
+
+    Where that meets another owner than the ``newcomer``, it is the one with most of the queue.
+    """
+    problem = f"the queue is full: {crowd} and no more than {limit} may"
+    if owner != newcomer:
+        problem += f", most of them of {owner!r}; the newest of those made room for another owner"
     return PoolRefused(
         "full",
-        f"the queue is full: {crowd} and no more than {limit} may",
+        problem,
         "Run fewer clients, or raise --max, --contexts-per-browser or --max-waiting.",
         retry_after=1.0,
     )
@@ -70,11 +76,16 @@ def not_at_once(engine: str, crowd: Crowd) -> PoolRefused:
     )
 
 
-def waited(engine: str, wait: float, place: int, crowd: Crowd, last: Breaker) -> PoolRefused:
-    """Refuse after a wait in vain; ``place`` is the place in the queue, from 1."""
+def waited(
+    engine: str, wait: float, place: tuple[int, int], crowd: Crowd, last: Breaker
+) -> PoolRefused:
+    """Refuse after a wait in vain; ``place`` is the place in its owner's line, of so many."""
+    number, of = place
     problem = (
-        f"no {engine} was free within {format_duration(wait)}: {crowd}, this one as number {place}"
+        f"no {engine} was free within {format_duration(wait)}: {crowd}, this one as number {number}"
     )
+    if of != crowd.waiting:
+        problem += f" of the {of} of its owner"
     if last.cause:
         problem = with_tail(f"{problem}; the last launch failed: {last.cause}", last.log)
     return PoolRefused(

@@ -117,6 +117,7 @@ class PoolStatistics:
         counters: totals since the pool began, by name and cause, such as
             ``{"leases_total": {"released": 3}}``.
         waiting: clients in the queue, by engine.
+        held_back: those of them that only their owner's cap keeps from a lease: no demand.
     """
 
     browsers: tuple[BrowserFigures, ...]
@@ -130,3 +131,4 @@ class PoolStatistics:
     draining: bool
     generation: int
     upkeep: UpkeepFigures = UpkeepFigures()
+    held_back: Mapping[str, int] = field(default_factory=dict)

@@ -62,7 +62,7 @@ def describe(leases: Leases, shell: Shell, now: float) -> PoolStatistics:
         LeaseFigures(t.id, t.owner, t.engine, t.browser, now - t.since)
         for t in leases.tickets(TicketState.HELD)
     ]
-    waiting: Counter[str] = Counter(t.engine for t in leases.tickets(TicketState.WAITING))
+    waiting, demand = leases.waiting(), leases.demand()
     breakers = [
         BreakerFigures(key, b.state(now).value, b.cause, b.log, b.retry_in(now))
         for key, b in leases.breakers.items()
@@ -74,7 +74,8 @@ def describe(leases: Leases, shell: Shell, now: float) -> PoolStatistics:
             for browser in place.browsers()
         ),
         leases=tuple(held),
-        waiting={engine: waiting[engine] for engine in leases.breakers},
+        waiting=waiting,
+        held_back={engine: waiting[engine] - demand[engine] for engine in waiting},
         maximum=leases.maximum,
         slots=leases.slots(),
         counters={

@@ -29,7 +29,7 @@ from pytest_sentinel.pool.actions import Action, Clean, End, Grant, Launch, Refu
 from pytest_sentinel.pool.leases import Leases
 from pytest_sentinel.pool.options import PoolOptions
 from pytest_sentinel.pool.states import BrowserState
-from pytest_sentinel.pool.tickets import TicketState
+from pytest_sentinel.pool.tickets import Ticket, TicketState
 
 STEPS = 50
 EXAMPLES = int(os.environ.get("LEASES_MODEL_STEPS", "10000")) // STEPS
@@ -52,9 +52,13 @@ class World:
     serving: list[str] = field(default_factory=list)
     ending: list[str] = field(default_factory=list)
     engine: dict[str, str] = field(default_factory=dict)
+    owner: dict[str, str] = field(default_factory=dict)  # by ticket
     asked: int = 0
     accepted: int = 0
     ready_before: set[str] = field(default_factory=set)
+    voided: set[str] = field(default_factory=set)  # tickets that were granted, and wait again
+    # By engine and owner, while it could be served: how often each other owner was since its turn.
+    passed: dict[tuple[str, str], Counter[str]] = field(default_factory=dict)
 
 
 class Pool(RuleBasedStateMachine):
@@ -65,9 +69,9 @@ class Pool(RuleBasedStateMachine):
         minimum=st.integers(0, 1),
         maximum=st.integers(2, 4),
         contexts=st.integers(1, 3),
-        per_owner=st.sampled_from([None, 2]),
+        per_owner=st.sampled_from([None, 1, 2]),
         max_lease=st.sampled_from([None, 20.0]),
-        max_waiting=st.sampled_from([0, 3, 100]),
+        max_waiting=st.sampled_from([0, 3, 5, 100]),
         launches=st.integers(1, 2),
         jitter=UNITS,
     )
@@ -107,6 +111,7 @@ class Pool(RuleBasedStateMachine):
         """Note what the books ask for, and check each action by itself."""
         world = self.world
         newly_granted = []
+        displaced: list[str] = []
         for action in actions:
             match action:
                 case Launch(browser, engine, _, generation):
@@ -128,6 +133,8 @@ class Pool(RuleBasedStateMachine):
                     newly_granted.append(ticket)
                 case Refuse(ticket, error):
                     assert str(error)
+                    if error.reason == "full" and "made room" in str(error):
+                        displaced.append(ticket)
                     world.waiting.remove(ticket)
                     world.over[ticket] += 1
                 case Revoke(ticket, _):
@@ -135,20 +142,51 @@ class Pool(RuleBasedStateMachine):
                     world.told_to_go.add(ticket)
                 case Clean(ticket, browser):
                     world.cleaning[ticket] = browser
-        self.check_order(newly_granted)
+        self.check_turns(newly_granted)
+        for name in displaced:
+            self.check_displaced(world.owner[name])
 
     def admits(self) -> bool:
         """Tell whether anything new may be given or launched."""
         return not (self.leases.paused or self.leases.draining)
 
-    def check_order(self, granted: list[str]) -> None:
-        """Nobody is granted a slot before somebody who waits longer and may have it."""
+    def page(self, name: str) -> Ticket | None:
+        """Return the page of a ticket."""
+        return self.leases.ticket(name)
+
+    def servable(self) -> set[tuple[str, str]]:
+        """Return the engines and owners of whom somebody waits and could be served."""
+        waiting = self.leases.tickets(TicketState.WAITING)
+        return {(t.engine, t.owner) for t in waiting if not self.at_cap(t.owner)}
+
+    def check_turns(self, granted: list[str]) -> None:
+        """Nobody is passed over twice by the same owner, nor by a later one of its own owner."""
+        passed = self.world.passed
         for name in granted:
-            ticket = self.leases.ticket(name)
+            ticket = self.page(name)
             assert ticket is not None
+            key = (ticket.engine, ticket.owner)
             for other in self.leases.tickets(TicketState.WAITING):
-                if other.engine == ticket.engine and not self.at_cap(other.owner):
-                    assert other.number > ticket.number
+                if (other.engine, other.owner) == key:
+                    assert other.number > ticket.number, "a later one of the same owner came first"
+            passed.pop(key, None)
+            if name not in self.world.voided:
+                for (engine, _), counts in passed.items():
+                    if engine == ticket.engine:
+                        counts[ticket.owner] += 1
+        servable = self.servable()
+        for key in set(passed) - servable:
+            del passed[key]
+        for key, counts in passed.items():
+            assert not counts or max(counts.values()) <= 1, f"{key} was passed over: {counts}"
+        for key in servable - set(passed):
+            passed[key] = Counter()
+
+    def check_displaced(self, owner: str) -> None:
+        """Who makes room for another owner has at least as many left as any other."""
+        lengths = Counter(t.owner for t in self.leases.tickets(TicketState.WAITING))
+        assert lengths[owner] + 1 >= max(lengths.values())
+        assert lengths[owner] >= 1
 
     def at_cap(self, owner: str) -> bool:
         """Tell whether an owner holds all he may, counted from the outside."""
@@ -173,6 +211,7 @@ class Pool(RuleBasedStateMachine):
         for ticket in self.users(browser):
             if world.granted.pop(ticket, None):
                 world.waiting.add(ticket)
+                world.voided.add(ticket)
             else:
                 if world.held.pop(ticket, None):
                     world.over[ticket] += 1
@@ -197,7 +236,37 @@ class Pool(RuleBasedStateMachine):
             return
         name, actions = self.leases.ask(engine, owner, wait, self.now)
         self.world.waiting.add(name)
+        self.world.owner[name] = owner
         self.act(actions)
+
+    @precondition(lambda self: not self.leases.draining)
+    @rule(
+        engine=st.sampled_from(["chromium", *ENGINES]),
+        owners=st.lists(st.sampled_from(OWNERS), min_size=2, max_size=6),
+    )
+    def crowd(self, engine: str, owners: list[str]) -> None:
+        """Several clients come one after the other, and none of them soon goes."""
+        for owner in owners:
+            self.ask(engine, owner, 60.0)
+
+    @precondition(lambda self: self.world.granted or self.world.held)
+    @rule(data=st.data(), times=st.integers(1, 6))
+    def turn_over(self, data: st.DataObject, times: int) -> None:
+        """Some leases begin and end in good order, and others get their slots."""
+        world = self.world
+        for _ in range(times):
+            if not (world.granted or world.held):
+                return
+            ticket = data.draw(st.sampled_from(sorted([*world.granted, *world.held])))
+            if ticket in world.granted:
+                assert self.leases.accept(ticket, self.now) is True
+                world.accepted += 1
+                world.held[ticket] = world.granted.pop(ticket)
+            world.over[ticket] += 1
+            del world.held[ticket]
+            self.act(self.leases.leave(ticket, self.now))
+            del world.cleaning[ticket]
+            self.act(self.leases.cleaned(ticket, self.now))
 
     @precondition(lambda self: self.world.granted)
     @rule(data=st.data())
@@ -392,6 +461,26 @@ class Pool(RuleBasedStateMachine):
         free = {place.engine for place in leases.places if place.ready() and place.free()}
         for ticket in leases.tickets(TicketState.WAITING):
             assert ticket.engine not in free or self.at_cap(ticket.owner)
+
+    @invariant()
+    def demand_is_who_could_be_served(self) -> None:
+        """Of each owner its first count, as many as it may hold yet; the queue is bounded."""
+        waiting = self.leases.tickets(TicketState.WAITING)
+        live = Counter(
+            page.owner
+            for name in [*self.world.granted, *self.world.held]
+            if (page := self.page(name))
+        )
+        demand: Counter[str] = Counter()
+        cap = self.options.per_owner
+        for ticket in waiting:
+            if cap is None or live[ticket.owner] < cap:
+                demand[ticket.engine] += 1
+            live[ticket.owner] += 1
+        assert self.leases.demand() == {engine: demand[engine] for engine in self.options.engines}
+        total = Counter(ticket.engine for ticket in waiting)
+        assert self.leases.waiting() == {engine: total[engine] for engine in self.options.engines}
+        assert len(waiting) <= self.options.max_waiting + len(self.world.voided)
 
     @invariant()
     def somebody_comes_to_help(self) -> None:

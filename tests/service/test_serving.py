@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Error, Playwright
 
 from tests.runs import slack, wait_until
+from tests.service.ports import HEAD
 from tests.service.serving import Service, service
 
 pytestmark = pytest.mark.browser
@@ -171,6 +175,37 @@ def test_a_second_signal_stops_at_once(tmp_path: Path, playwright: Playwright) -
         with pytest.raises(Error) as caught:
             page.evaluate("1 + 1")
         assert "the service stops" in str(caught.value)
+
+
+def test_a_greedy_owner_is_no_demand(tmp_path: Path) -> None:
+    """Clients that wait for their own owner's quota make a service neither full nor pressed."""
+    options = ("--max", "1", "--contexts-per-browser", "4", "--per-owner", "1")
+    with service(tmp_path, *options, "--max-waiting", "5") as found, ExitStack() as stack:
+
+        def ask(owner: str) -> socket.socket:
+            host, _, port = found.ws.removeprefix("ws://").partition(":")
+            sock = stack.enter_context(socket.create_connection((host, int(port))))
+            sock.settimeout(30 * slack())
+            sock.sendall(HEAD.format(target=f"/chromium?owner={owner}&wait=60s", more="").encode())
+            return sock
+
+        def ready() -> dict[str, Any]:
+            return dict(found.get("/ready")[1])
+
+        ask("greedy")
+        wait_until(lambda: ready()["leased"] == 1, 30 * slack(), "a lease")
+        for _ in range(5):
+            ask("greedy")
+        wait_until(lambda: ready()["held_back"] == 5, 10 * slack(), "a queue")
+        assert b"HTTP/1.1 429 " in ask("greedy").recv(4096)
+        now = ready()
+        assert (now["ready"], now["free"], now["waiting"], now["pressure"]) == (True, 3, 0, 0.25)
+        metrics = found.get("/metrics")[1]
+        assert 'sentinel_pool_waiting{engine="chromium"} 0.0' in metrics
+        assert 'sentinel_pool_held_back{engine="chromium"} 5.0' in metrics
+        assert "sentinel_pool_utilisation_ratio 0.25" in metrics
+        assert "1 of 4 slots leased, 0 waiting (and 5 for their" in found.command("status").stdout
+        assert ask("modest").recv(4096).startswith(b"HTTP/1.1 101 ")
 
 
 def test_a_drain_has_an_end(tmp_path: Path, playwright: Playwright) -> None:

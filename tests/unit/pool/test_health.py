@@ -134,6 +134,17 @@ def test_readiness_has_a_reason(reason: str, pool: PoolStatistics) -> None:
     assert (found.ready, found.reason) == (not reason, reason)
 
 
+def test_waiters_that_their_owner_holds_back_are_no_demand() -> None:
+    """Neither readiness nor pressure, nor what is free, counts who waits for its own owner."""
+    greedy = replace(POOL, leases=(LEASE,), waiting={"chromium": 3}, held_back={"chromium": 3})
+    found = readiness(greedy, OPTIONS)
+    assert (found.ready, found.free, found.waiting, found.held_back) == (True, 7, 0, 3)
+    assert found.pressure == 0.125
+    full = replace(greedy, leases=(LEASE,) * 8, waiting={"chromium": 6})
+    assert readiness(full, OPTIONS).reason == "full"
+    assert readiness(replace(full, waiting={"chromium": 5}), OPTIONS).reason == ""
+
+
 def test_pressure_counts_those_who_wait() -> None:
     """It is the share of slots that are taken or wanted, and full where nothing can serve."""
     busy = replace(POOL, leases=(LEASE,) * 8, waiting={"chromium": 2})

@@ -234,6 +234,48 @@ def test_a_full_queue_refuses_the_next_one() -> None:
     assert "the queue is full: 1 of 1 slots are leased, 1 clients wait" in str(desk.refusal(name))
 
 
+def test_an_owner_at_its_cap_fills_no_queue_for_others() -> None:
+    """With a full queue of one capped owner others are served at once, and wait when they must."""
+    desk = Desk(maximum=1, contexts_per_browser=3, per_owner=1, max_waiting=4)
+    desk.hold("greedy")
+    crowd = [desk.ask(owner="greedy") for _ in range(5)]
+    assert desk.refusal(crowd[4]).reason == "full"
+    assert desk.leases.demand() == {"chromium": 0}
+    assert desk.state(desk.ask(owner="anna")) is TicketState.GRANTED
+    assert desk.state(desk.ask(owner="bert")) is TicketState.GRANTED
+    waits = desk.ask(owner="cleo")
+    assert desk.state(waits) is TicketState.WAITING
+    assert str(desk.refusal(crowd[3])) == (
+        "the queue is full: 3 of 3 slots are leased, 4 clients wait and no more than 4 may, most of"
+        " them of 'greedy'; the newest of those made room for another owner. Run fewer clients, or"
+        " raise --max, --contexts-per-browser or --max-waiting."
+    )
+    assert desk.leases.demand() == {"chromium": 1}
+    assert desk.leases.waiting() == {"chromium": 4}
+
+
+def test_a_newcomer_does_not_wait_behind_all_of_another_owner() -> None:
+    """After ninety-six requests of one owner another one's first is served second."""
+    desk = Desk(maximum=1, contexts_per_browser=1, max_waiting=100)
+    held = desk.hold("greedy")
+    crowd = [desk.ask(owner="greedy", wait=500.0) for _ in range(96)]
+    newcomer = desk.ask(owner="anna", wait=500.0)
+    desk.leave(held)
+    assert desk.state(crowd[0]) is TicketState.GRANTED
+    desk.leave(crowd[0])
+    assert desk.state(newcomer) is TicketState.GRANTED
+
+
+def test_a_wait_in_vain_among_several_owners_says_whose_place_it_was() -> None:
+    """The place is counted in the line of the owner."""
+    desk = Desk(maximum=1, contexts_per_browser=1)
+    desk.hold()
+    desk.ask(owner="anna"), desk.ask(owner="bert")
+    name = desk.ask(owner="bert", wait=5.0)
+    desk.tick(5.0)
+    assert "3 clients wait, this one as number 2 of the 2 of its owner" in str(desk.refusal(name))
+
+
 def test_with_no_queue_a_free_slot_is_still_given() -> None:
     """A bound of nobody waiting refuses nobody who need not wait."""
     desk = Desk(minimum=1, max_waiting=0)
