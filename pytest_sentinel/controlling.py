@@ -65,7 +65,7 @@ class Controlling:
             from pytest_sentinel.telemetry.journal import Journal
 
             directory = config.invocation_params.dir / settings.record
-            self._journal = Journal(directory, run_id, self._complain)
+            self._journal = Journal(directory, run_id, self._complain, settings.keep_runs)
 
     @property
     def run_id(self) -> str:

@@ -106,6 +106,8 @@ def _choice(*words: str) -> Callable[[str], str]:
 def _path(text: str) -> str:
     if not text.strip():
         raise ValueError("is empty")
+    if "\0" in text:
+        raise ValueError("has a null character")
     return text
 
 
@@ -214,6 +216,12 @@ OPTIONS: tuple[Option, ...] = (
         ".sentinel",
     ),
     Option(
+        "keep_runs", _or_off(_count(0)), "50", "N",
+        "how many runs' records to keep in the directory of --sentinel-record; the oldest beyond"
+        " that are removed; 0 keeps all",
+        "50",
+    ),
+    Option(
         "leaks", _choice("error", "warn", "off"), "warn", "error|warn|off",
         "when a test leaves something open: fail it, list what was left in the closing section, or"
         " do not check",
@@ -319,6 +327,7 @@ class Settings:
     worker_memory: int
     workers_by_memory: bool
     record: str | None
+    keep_runs: int | None
     leaks: str
     leak_baseline: str | None
     leak_baseline_update: bool

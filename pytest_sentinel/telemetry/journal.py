@@ -18,6 +18,7 @@ import msgspec
 
 from pytest_sentinel.telemetry.record import Line, decode, encode
 from pytest_sentinel.telemetry.relay import pack_happenings
+from pytest_sentinel.telemetry.retention import hold, prune
 
 FILE_NAME = "run.jsonl"
 
@@ -29,10 +30,18 @@ class Journal:
         directory: the record directory (``.sentinel``).
         run_id: a short name that is unique among runs.
         complain: called once with a sentence if the record cannot be kept.
+        keep: how many runs are kept, this one included; None keeps all.
     """
 
-    def __init__(self, directory: Path, run_id: str, complain: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        run_id: str,
+        complain: Callable[[str], None],
+        keep: int | None = None,
+    ) -> None:
         self._complain: Callable[[str], None] | None = complain
+        self._keep = keep
         self._file: BinaryIO | None = None
         start = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
         self.directory = directory / "runs" / f"{start}-{run_id}"
@@ -47,9 +56,13 @@ class Journal:
             if not ignore.exists():
                 ignore.write_text("*\n")
             self._file = self.path.open("ab")
+            hold(self._file)
             _point(runs / "latest", self.directory.name)
         except OSError as error:
             self._give_up(error)
+        else:
+            if self._keep is not None:
+                prune(runs, self._keep, FILE_NAME, self.directory.name)
 
     @property
     def is_open(self) -> bool:

@@ -105,6 +105,7 @@ NATIVE: dict[str, tuple[str, object]] = {
     "worker_memory": ("'1 GB'", 1024**3),
     "workers_by_memory": ("true", True),
     "record": ("'kept'", "kept"),
+    "keep_runs": ("7", 7),
     "leaks": ("false", "off"),
     "leak_baseline": ("'known.json'", "known.json"),
     "leak_baseline_update": ("true", True),

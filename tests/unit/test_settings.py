@@ -8,7 +8,7 @@ import pytest
 
 from pytest_sentinel.addresses import Address
 from pytest_sentinel.errors import SettingError
-from pytest_sentinel.settings import OPTIONS, Settings, build, parse_bool
+from pytest_sentinel.settings import OPTIONS, Settings, as_text, build, parse_bool
 from pytest_sentinel.units import GIB, MIB
 
 BY_NAME = {option.name: option for option in OPTIONS}
@@ -149,3 +149,55 @@ def test_other_words_are_neither() -> None:
     """Any other word is refused rather than taken for on or off."""
     with pytest.raises(ValueError, match="is neither on nor off"):
         parse_bool("2")
+
+
+@pytest.mark.parametrize(
+    ("value", "separator", "text"),
+    [
+        (True, "", "on"),
+        (False, "", "off"),
+        (3, "", "3"),
+        (2.5, "", "2.5"),
+        ("30 s", "", "30 s"),
+        (["a", 1, True], ",", "a, 1, on"),
+        ([], ";", ""),
+    ],
+)
+def test_values_of_toml_become_texts(value: object, separator: str, text: str) -> None:
+    """As they would be written in an ini file."""
+    assert as_text(value, separator) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "separator", "problem"),
+    [
+        (["a"], "", "is a list, and one value is wanted"),
+        ([["a"]], ",", "is a list, and one value is wanted"),
+        ({"a": 1}, ",", "is a dict, not a text or a number"),
+        (None, "", "is a NoneType"),
+    ],
+)
+def test_other_values_of_toml_are_refused(value: object, separator: str, problem: str) -> None:
+    """A table is never an option's value, a list only where there may be several."""
+    with pytest.raises(ValueError, match=problem):
+        as_text(value, separator)
+
+
+@pytest.mark.parametrize("name", ["probe_timeout", "metrics_linger"])
+@pytest.mark.parametrize("text", ["367 d", "9" * 400])
+def test_a_time_that_no_clock_can_wait_for_is_refused(name: str, text: str) -> None:
+    """A year is the most."""
+    with pytest.raises(SettingError, match="is more than a year"):
+        build({name: ("it", text)})
+
+
+def test_a_path_with_a_null_character_is_refused() -> None:
+    """No file system has one."""
+    with pytest.raises(SettingError, match="has a null character"):
+        build({"record": ("it", "a\0b")})
+
+
+def test_a_size_beyond_all_is_none() -> None:
+    """Numbers that are too large to be numbers are refused, and cut short in the message."""
+    with pytest.raises(SettingError, match=r"'9+\.\.\. is not a size"):
+        build({"worker_memory": ("it", "9" * 400 + " TB")})
