@@ -16,6 +16,7 @@ PURE := addresses.py \
   load/runrecord.py \
   leaks/growth.py \
   leaks/heap*.py \
+  leaks/marks.py \
   leaks/retain*.py \
   leaks/suspicion.py \
   leaks/verdict.py \

@@ -11,6 +11,15 @@ from collections.abc import Sequence
 from typing import Literal
 
 
+def shown(value: object, most: int = 200) -> str:
+    """Return a value as it was written, cut short, also when it cannot show itself."""
+    try:
+        text = repr(value)
+    except Exception:
+        text = f"<{type(value).__name__}>"
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
 class SentinelError(Exception):
     """Base of everything that means: the machinery failed, not the test."""
 
@@ -28,7 +37,7 @@ class SettingError(SentinelError):
         self.name = name
         self.value = value
         self.good = good
-        super().__init__(f"{name}: {value!r} {problem}; a good value is {good}")
+        super().__init__(f"{name}: {shown(value)} {problem}; a good value is {good}")
 
 
 class IllegalTransition(SentinelError):

@@ -159,7 +159,7 @@ class MemoryBudgets:
             yield from self._judge_browsers(promise, sampler.window(), ends)
         if LIMIT_PAGE in promise.budgets:
             # After the processes: a heap snapshot takes memory itself.
-            if not pages and promise.uses_browser:
+            if not pages:
                 _warn(promise.item, LIMIT_PAGE, "no page was open when the test ended")
             yield from self._judge_pages(promise.budgets[LIMIT_PAGE], pages)
 
@@ -186,8 +186,9 @@ class MemoryBudgets:
         gone = {name for name in windows if name.startswith("browser-")} - set(there)
         read = {name for name, window in windows.items() if window.peak is not None}
         judged = sorted(read & {*ends, *gone})
-        if not judged and promise.uses_browser:
-            _warn(promise.item, LIMIT_BROWSER, "no browser of this process could be read")
+        if not judged:
+            why = "could be read" if promise.uses_browser else "was used"
+            _warn(promise.item, LIMIT_BROWSER, f"no browser of this process {why}")
         for name in judged:
             start, own_start = promise.starts.get(name, (None, 0))
             grows = promise.limits_growth and name in there

@@ -129,21 +129,6 @@ def _leaks_for(config: pytest.Config, nodeid: str) -> Leaks:
     return Leaks(running, nodeid, baseline, settings.leak_baseline_update)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Refuse ``leak_check`` markers with unknown arguments, or on tests without a page."""
-    for item in items:
-        marker = item.get_closest_marker("leak_check")
-        if marker is None:
-            continue
-        good = "write @pytest.mark.leak_check or @pytest.mark.leak_check(iterations=20)"
-        if marker.args or set(marker.kwargs) - {"iterations", "settle", "allow"}:
-            raise pytest.UsageError(
-                f"{item.nodeid}: leak_check takes iterations, settle and allow only; {good}"
-            )
-        if "page" not in getattr(item, "fixturenames", ()):
-            raise pytest.UsageError(f"{item.nodeid}: leak_check needs the fixture page; {good}")
-
-
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> object | None:
     """Run the body of a test that is marked ``leak_check`` as the scenario."""

@@ -170,6 +170,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         from pytest_sentinel.controlling import Controlling
 
+        if settings.leak_baseline is not None or settings.leak_baseline_update:
+            _check_baseline(config, settings)
         browser = _prepare_browser(config)
         controlling = Controlling(config, settings, secrets.token_hex(4), browser)
         manager.register(controlling, "sentinel-controlling")
@@ -177,6 +179,7 @@ def pytest_configure(config: pytest.Config) -> None:
         _die_with(workerinput["controller"])
 
     from pytest_sentinel import fixtures, memoryfixture, override, pageleaks
+    from pytest_sentinel.markers import MarkerChecks
     from pytest_sentinel.memorymarkers import MemoryMarkers
     from pytest_sentinel.running import Running
 
@@ -192,6 +195,7 @@ def pytest_configure(config: pytest.Config) -> None:
     manager.register(fixtures, "sentinel-fixtures")
     manager.register(pageleaks, "sentinel-page-leaks")
     manager.register(memoryfixture, "sentinel-memory")
+    manager.register(MarkerChecks(), "sentinel-markers")
     markers = MemoryMarkers(running)
     manager.register(markers, "sentinel-memory-markers")
     running.guards.append(markers)
@@ -246,6 +250,24 @@ def _prepare_browser(config: pytest.Config) -> str:
     )
     _header(config).append(f"sentinel: each worker its own browsers; {named}")
     return named
+
+
+def _check_baseline(config: pytest.Config, settings: Settings) -> None:
+    from pytest_sentinel.complaints import complain
+    from pytest_sentinel.leaks.baseline import check_baseline
+
+    if settings.leak_baseline is None:
+        raise pytest.UsageError(
+            "--sentinel-leak-baseline-update: there is no file to write to; name one, such as"
+            " --sentinel-leak-baseline=leaks.json"
+        )
+    path = config.invocation_params.dir / settings.leak_baseline
+    try:
+        told = check_baseline(path, is_updated=settings.leak_baseline_update)
+    except SettingError as error:
+        raise pytest.UsageError(str(error)) from None
+    if told:
+        complain(config, told)
 
 
 def _runs_tests(config: pytest.Config) -> bool:

@@ -17,7 +17,7 @@ import pytest
 
 from pytest_sentinel.attempts import kept_by
 from pytest_sentinel.errors import ResourceLeak, SentinelFailure
-from pytest_sentinel.running import Running, refuse
+from pytest_sentinel.running import Running
 
 if TYPE_CHECKING:
     from pytest_sentinel.leaks.acquisitions import Acquisitions
@@ -42,16 +42,6 @@ class ResourceGuard:
         self._late: list[Leftover] = []
         self._session: pytest.Session | None = None
         self._item: pytest.Item | None = None
-
-    def pytest_collection_modifyitems(
-        self, config: pytest.Config, items: list[pytest.Item]
-    ) -> None:
-        """Refuse markers that name no kind or give no reason."""
-        for item in items:
-            for marker in item.iter_markers("allow_leak"):
-                problem = _problem_with(marker)
-                if problem:
-                    refuse(config, f"{item.nodeid}: {problem}")
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Begin to note where things are opened."""
@@ -164,15 +154,3 @@ class ResourceGuard:
         if self._notes is not None:
             with suppress(RuntimeError):
                 self._notes.close()
-
-
-def _problem_with(marker: pytest.Mark) -> str:
-    from pytest_sentinel.leaks.leftovers import KINDS
-
-    good = 'write @pytest.mark.allow_leak("context", reason="the app keeps it")'
-    if len(marker.args) != 1 or marker.args[0] not in KINDS:
-        return f"allow_leak takes one kind of {', '.join(KINDS)}; {good}"
-    reason = marker.kwargs.get("reason")
-    if len(marker.kwargs) != 1 or not (isinstance(reason, str) and reason.strip()):
-        return f"allow_leak must give a reason; {good}"
-    return ""

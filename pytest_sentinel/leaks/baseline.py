@@ -19,6 +19,48 @@ from pytest_sentinel.errors import SettingError
 from pytest_sentinel.leaks.verdict import Leak
 
 VERSION = 1
+_FLAG = "--sentinel-leak-baseline"
+_GOOD = "leaks.json, or the path of a file that --sentinel-leak-baseline-update has written"
+
+
+def check_baseline(path: Path, *, is_updated: bool) -> str:
+    """Look at a baseline before a run; return what its user should know, or nothing.
+
+    Raises:
+        SettingError: it is a directory, cannot be read or written, or is no baseline; or the
+            directory that it should be in is not there.
+    """
+    try:
+        if path.is_dir():
+            raise _bad(path, "is a directory")
+        if path.exists():
+            read_baseline(path)
+        elif not is_updated and not path.parent.is_dir():
+            raise _bad(path, f"is not there, nor is the directory {path.parent}")
+        if is_updated:
+            _check_writable(path)
+        elif not path.exists():
+            return (
+                f"the leak baseline {path} is not there, so no leak is known;"
+                " --sentinel-leak-baseline-update writes it"
+            )
+    except OSError as error:
+        raise _bad(path, f"cannot be read: {error.strerror or error}") from None
+    return ""
+
+
+def _check_writable(path: Path) -> None:
+    place = path.resolve().parent
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not place.is_dir():
+        raise _bad(path, f"cannot be written: {place} is no directory")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise _bad(path, f"cannot be written: {place} does not allow it")
+
+
+def _bad(path: Path, problem: str) -> SettingError:
+    return SettingError(_FLAG, os.fspath(path), problem, _GOOD)
 
 
 def read_baseline(path: Path) -> dict[str, dict[str, str]]:
@@ -30,15 +72,12 @@ def read_baseline(path: Path) -> dict[str, dict[str, str]]:
     try:
         found = json.loads(path.read_text())
         leaks: dict[str, dict[str, str]] = {VERSION: found["leaks"]}[found["version"]]
+        if not all(isinstance(entry, dict) for entry in leaks.values()):
+            raise ValueError("an entry is no object")  # noqa: TRY301
     except FileNotFoundError:
         return {}
-    except (ValueError, KeyError, TypeError) as error:
-        raise SettingError(
-            "--sentinel-leak-baseline",
-            os.fspath(path),
-            f"is no leak baseline ({error})",
-            "a file that --sentinel-leak-baseline-update has written",
-        ) from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise _bad(path, f"is no leak baseline ({error})") from None
     return leaks
 
 

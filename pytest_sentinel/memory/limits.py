@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pytest_sentinel.errors import SettingError
-from pytest_sentinel.units import format_size, parse_size
+from pytest_sentinel.units import MIB, format_size, parse_size
 
 SIZES: Final = ("heap", "buffers", "native")
 """What a page holds in bytes."""
@@ -95,6 +95,19 @@ def parse_marker(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> B
     if growth < 0:
         raise _bad_marker(name, kwargs["growth"], "is a growth below 0")
     return Budget(limit, growth)
+
+
+def check_marker(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+    """Refuse what a marker may say and no process or page could keep, such as 40 bytes.
+
+    Raises:
+        SettingError: as ``parse_marker``, or the limit is less than 1 MB, or a growth above 0 is.
+    """
+    budget = parse_marker(name, args, kwargs)
+    if budget.limit < MIB:
+        raise _bad_marker(name, args[0], "is less than 1 MB")
+    if budget.growth is not None and 0 < budget.growth < MIB:
+        raise _bad_marker(name, kwargs["growth"], "is less than 1 MB")
 
 
 def parse_page_limits(given: Mapping[str, Any]) -> tuple[PageLimit, ...]:

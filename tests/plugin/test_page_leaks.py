@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 
 from pytest_sentinel.telemetry.journal import read_record
 from pytest_sentinel.telemetry.record import Attempt
+from tests.runs import OPTIONS
 
 PAGE = """
     import pytest
@@ -136,17 +136,57 @@ def test_known_leaks_are_reported_and_fail_nothing(suite: pytest.Pytester) -> No
     later.stdout.fnmatch_lines(["leaked*window.kept*"])
 
 
-def test_a_damaged_baseline_says_so(suite: pytest.Pytester) -> None:
-    """A file that is no baseline fails the check with its name, not with a KeyError."""
-    Path(suite.path / "known.json").write_text("[]")
-    suite.makepyfile(
-        "def test_it(leaky, leaks): leaks.repeat(leaky, lambda: leaky.click('button'))"
+BASELINES = [
+    ("bad.json", "[]", "", "'*bad.json' is no leak baseline"),
+    ("list.json", '{"version": 1, "leaks": []}', "", "'*list.json' is no leak baseline"),
+    ("old.json", '{"version": 0, "leaks": {}}', "", "'*old.json' is no leak baseline"),
+    ("text.json", "leaks", "", "'*text.json' is no leak baseline"),
+    (".", None, "", "'*' is a directory"),
+    ("no/such.json", None, "", "'*such.json' is not there, nor is the directory *no;"),
+    ("test_it.py/x.json", None, "", "'*x.json' is not there, nor is the directory *test_it.py;"),
+    ("test_it.py/x.json", None, "-update", "'*x.json' cannot be written: *test_it.py is no direc"),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "update", "problem"), BASELINES)
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_a_baseline_that_is_none_ends_the_run_before_it_begins(
+    pytester: pytest.Pytester, workers: str, name: str, text: str | None, update: str, problem: str
+) -> None:
+    """Exit status 4, one line with the option, the path, what is wrong, and a good value."""
+    pytester.makepyfile(test_it="def test_it(): pass")
+    if text is not None:
+        (pytester.path / name).write_text(text)
+    also = ["--sentinel-leak-baseline-update"] if update else []
+
+    result = pytester.runpytest_inprocess(
+        *OPTIONS, f"--sentinel-leak-baseline={name}", *also, "-n", workers
     )
 
-    result = run(suite, "--sentinel-leak-baseline=known.json")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    told = [line for line in result.errlines if line]
+    assert len(told) == 1
+    result.stderr.fnmatch_lines([f"ERROR: --sentinel-leak-baseline: {problem}*a good value is *"])
 
-    assert result.ret == 1
-    result.stdout.fnmatch_lines(["*SettingError: --sentinel-leak-baseline*is no leak baseline*"])
+
+def test_an_update_needs_a_file(pytester: pytest.Pytester) -> None:
+    """Alone it is a usage error that names the other option."""
+    result = pytester.runpytest_inprocess(*OPTIONS, "--sentinel-leak-baseline-update")
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: --sentinel-leak-baseline-update: *=leaks.json*"])
+
+
+def test_a_baseline_that_is_yet_to_be_written_is_no_error(pytester: pytest.Pytester) -> None:
+    """A warning says that no leak is known."""
+    pytester.makepyfile(test_it="def test_it(): pass")
+
+    result = pytester.runpytest_subprocess(*OPTIONS, "--sentinel-leak-baseline=leaks.json")
+
+    result.assert_outcomes(passed=1, warnings=1)
+    result.stdout.fnmatch_lines(
+        ["*the leak baseline *leaks.json is not there, so no leak is known*"]
+    )
 
 
 def test_a_watched_object_must_die(suite: pytest.Pytester) -> None:

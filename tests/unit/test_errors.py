@@ -133,3 +133,14 @@ def test_a_broken_budget_names_promise_and_findings() -> None:
     assert (error.findings, error.details) == (("80 MiB of 64 MiB",), ("window.cache",))
     assert (error.status, error.letter) == ("MEMORY", "M")
     assert str(error) == "limit_page_heap: 80 MiB of 64 MiB\n  window.cache"
+
+
+def test_a_value_that_cannot_show_itself_is_named_by_its_class() -> None:
+    """An error about a value must not fail over it."""
+
+    class Mute:
+        def __repr__(self) -> str:
+            raise RuntimeError
+
+    assert errors.shown(Mute()) == "<Mute>"
+    assert errors.shown("x" * 300, 10) == "'xxxxxx..."

@@ -14,6 +14,7 @@ from pytest_sentinel.memory.limits import (
     Budget,
     Held,
     PageLimit,
+    check_marker,
     describe_page,
     is_broken,
     judge_growth,
@@ -81,6 +82,32 @@ def test_a_bad_marker_is_refused_with_a_good_one_shown(
 
     assert problem in str(caught.value)
     assert str(caught.value).endswith(f"a good value is {GOOD_MARKERS[name]}")
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "problem"),
+    [
+        (("300 MB",), {"growth": "50 MB"}, ""),
+        (("300 MB",), {"growth": 0}, ""),
+        (("1 MB",), {}, ""),
+        ((300,), {}, "limit_browser_memory: 300 is less than 1 MB"),
+        (("300",), {}, "limit_browser_memory: '300' is less than 1 MB"),
+        (("300 MB",), {"growth": 50}, "limit_browser_memory: 50 is less than 1 MB"),
+        (("lots",), {}, "limit_browser_memory: 'lots' is not a size"),
+    ],
+)
+def test_a_marker_that_nothing_could_keep_is_refused(
+    args: tuple[Any, ...], kwargs: dict[str, Any], problem: str
+) -> None:
+    """A number without a unit is bytes, which hardly anybody means."""
+    told = ""
+    try:
+        check_marker("limit_browser_memory", args, kwargs)
+    except SettingError as error:
+        told = str(error)
+
+    assert told.startswith(problem)
+    assert bool(told) is bool(problem)
 
 
 @pytest.mark.parametrize("name", GOOD_MARKERS)
