@@ -57,6 +57,7 @@ PURE := addresses.py \
   telemetry/scrub.py \
   telemetry/unfinished.py \
   telemetry/use.py \
+  telemetry/zeros.py \
   units.py
 
 .PHONY: demo test lint setup

@@ -23,7 +23,7 @@ from prometheus_client.exposition import default_handler, generate_latest
 from pytest_sentinel.addresses import Address
 from pytest_sentinel.telemetry.liveport import LivePort
 from pytest_sentinel.telemetry.measures import Measures, Table
-from pytest_sentinel.telemetry.record import Attempt, BrowserEvent, Line
+from pytest_sentinel.telemetry.record import Attempt, BrowserEvent, Line, Run
 from pytest_sentinel.telemetry.registry import (
     LAST,
     LiveMeasures,
@@ -32,6 +32,7 @@ from pytest_sentinel.telemetry.registry import (
     registry_of,
 )
 from pytest_sentinel.telemetry.scrub import scrub
+from pytest_sentinel.telemetry.zeros import at_zero, with_zeros, zeros
 
 FILE_NAME: Final = "metrics.om"
 SPOOL_NAME: Final = "push.prom"
@@ -91,6 +92,7 @@ class Exporter:
         self._wanted = wanted
         self._complain = complain
         self._past = Past()
+        self._zero = Table()
         self._changed = threading.Event()
         self._stop = threading.Event()
         self._failures: dict[str, int] = {}
@@ -109,12 +111,22 @@ class Exporter:
         port = self._wanted.port
         if port is not None:
             with self._guarded("live", f"the metrics are not served at {port}"):
-                self._port = LivePort(port, registry_of(RunFigures(self._live.table)))
+                self._port = LivePort(
+                    port,
+                    registry_of(RunFigures(self._from_zero)),
+                    registry_of(RunFigures(lambda: at_zero(self._live.table(), self._zero))),
+                )
         self._tell()
+
+    def _from_zero(self) -> Table:
+        return with_zeros(self._live.table(), self._zero)
 
     def add(self, line: Line) -> None:
         """Take one line of the record."""
         self._live.add(line)
+        if isinstance(line, Run):
+            self._zero = zeros(line.suite)
+            self._past.add(line.started, self._from_zero())
         self._changed.set()
         # A process that runs tests without browsers gets no thread of ours: they may fork.
         is_elsewhere = isinstance(line, Attempt) and line.worker != "main"
@@ -177,7 +189,7 @@ class Exporter:
     def _write_file(self, path: Path) -> float:
         began = time.thread_time()
         with self._guarded("file", f"{path} is not kept"):
-            self._past.add(time.time(), self._live.table())
+            self._past.add(time.time(), self._from_zero())
             fresh = path.with_suffix(".new")
             fresh.write_bytes(as_openmetrics(self._past.moments))
             fresh.replace(path)

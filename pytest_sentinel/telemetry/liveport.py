@@ -1,5 +1,9 @@
 """Serve the metrics of a run on a port while it goes on, and for one more scrape after its end.
 
+Law: whoever scrapes sees every counter at zero first, and what it has come to from the second
+scrape on. A run is a new process, whose counters would be seen for the first time with their value;
+to ``increase()`` that is no increase, and runs with equal counts would be none at all.
+
 Law: an answer counts as the last one when it was begun after the figures were complete, and only
 once it has been sent: a run that ends in the middle of it would cut it off.
 """
@@ -18,18 +22,32 @@ from prometheus_client import CollectorRegistry, make_wsgi_app
 from pytest_sentinel.addresses import Address
 
 _PATIENCE = 10.0  # with a client that says nothing
+# Sent by Prometheus and all that scrape as it does, and by no person.
+_SCRAPES = "HTTP_X_PROMETHEUS_SCRAPE_TIMEOUT_SECONDS"
+_MOST_SCRAPERS = 64
 _POLL = 0.1  # between two looks whether it is to close
 
 
 class LivePort:
     """A port that answers every request with the metrics of ``registry``.
 
+    Args:
+        beginning: what a scraper gets for the first time, as if nothing had happened yet.
+
     Raises:
         OSError: the port cannot be had.
     """
 
-    def __init__(self, place: Address, registry: CollectorRegistry) -> None:
+    def __init__(
+        self,
+        place: Address,
+        registry: CollectorRegistry,
+        beginning: CollectorRegistry | None = None,
+    ) -> None:
         self._metrics: Callable[..., Iterable[bytes]] = make_wsgi_app(registry)
+        self._beginning = make_wsgi_app(beginning) if beginning is not None else None
+        self._scrapers: set[tuple[str, str]] = set()
+        self._came_late = threading.Event()
         self._complete = threading.Event()
         self._told = threading.Event()
         family, _, _, _, bound = socket.getaddrinfo(
@@ -55,8 +73,11 @@ class LivePort:
         self._complete.set()
 
     def linger(self, seconds: float) -> bool:
-        """Wait until somebody has got the last figures, for so long at most; tell if they have."""
-        return self._told.wait(seconds)
+        """Wait until somebody has got the last figures, for so long at most; tell if they have.
+
+        One that scraped for the first time meanwhile has got zeros, and is waited for again.
+        """
+        return self._told.wait(seconds) or (self._came_late.is_set() and self._told.wait(seconds))
 
     def close(self) -> None:
         """Answer no more."""
@@ -66,6 +87,18 @@ class LivePort:
 
     def _answer(self, environ: dict[str, Any], begin: Callable[..., Any]) -> Iterable[bytes]:
         is_last = self._complete.is_set()
+        scraper = environ.get("REMOTE_ADDR", ""), environ.get("HTTP_USER_AGENT", "")
+        is_new = scraper not in self._scrapers and len(self._scrapers) < _MOST_SCRAPERS
+        if self._beginning is not None and _SCRAPES in environ and is_new:
+            first = _Body(self._beginning(environ, begin))
+
+            def seen() -> None:
+                self._scrapers.add(scraper)
+                if is_last:
+                    self._came_late.set()
+
+            first.on_sent = seen
+            return first
         body = _Body(self._metrics(environ, begin))
         if is_last and any(body):
             body.on_sent = self._told.set

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import urllib.request
 from collections.abc import Iterator
 
 import pytest
@@ -26,6 +27,16 @@ class Gate(Collector):
         self.begun.set()
         assert self.go.wait(60)
         yield GaugeMetricFamily("figure", "Of a test", 1)
+
+
+class Figure(Collector):
+    """A figure."""
+
+    def __init__(self, value: float) -> None:
+        self._value = value
+
+    def collect(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily("figure", "Of a test", self._value)
 
 
 @pytest.fixture
@@ -79,5 +90,33 @@ def test_a_port_of_the_newer_internet_protocol(gate: Gate) -> None:
         pytest.skip("no IPv6 here")
     try:
         assert fetch(f"http://{live.address}/metrics").startswith("# HELP")
+    finally:
+        live.close()
+
+
+def scrape(url: str, agent: str = "Prometheus/3.0") -> str:
+    """Return what a scraper gets."""
+    headers = {"X-Prometheus-Scrape-Timeout-Seconds": "1", "User-Agent": agent}
+    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=60) as told:
+        text: str = told.read().decode()
+    return text
+
+
+def test_each_scraper_sees_the_beginning_first() -> None:
+    """A person sees the figures at once; the first answer to a scraper is never the last one."""
+    beginning, figures = (CollectorRegistry(auto_describe=False) for _ in range(2))
+    beginning.register(Figure(0))
+    figures.register(Figure(7))
+    live = LivePort(Address("127.0.0.1", 0), figures, beginning)
+    url = f"http://{live.address}/metrics"
+    try:
+        assert "figure 7.0" in fetch(url)
+        assert "figure 0.0" in scrape(url)
+        assert "figure 7.0" in scrape(url)
+        live.complete()
+        assert "figure 0.0" in scrape(url, "vmagent")
+        assert not live.linger(0)
+        assert "figure 7.0" in scrape(url, "vmagent")
+        assert live.linger(60)
     finally:
         live.close()

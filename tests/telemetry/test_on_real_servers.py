@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Playwright
 
+from dashboards.src.alerts import ALERTS
 from pytest_sentinel.telemetry.catalogue import BY_SAMPLE, CATALOGUE, DOMAINS, WAITS, Series
 from tests.larder.process import Larder, running_larder
 from tests.load.locustkit import FLOW, locust
@@ -163,6 +164,7 @@ def test_a_run_is_scraped_live_and_pushed(
             lambda: server.value("sentinel_run_duration_seconds"), 10 * slack(), "what was pushed"
         )
         series = all_series(server)
+        counted = server.values("sum by (outcome) (max_over_time(sentinel_tests_total[10m])) > 0")
 
     assert unknown(series) == []
     rare = {
@@ -174,8 +176,8 @@ def test_a_run_is_scraped_live_and_pushed(
     check((scratch.path / "sentinel_shop_main.prom").read_text())
     # What was scraped last is what the record says.
     told = {row.outcome for row in scratch.attempts()}
-    outcomes = {row["outcome"] for row in series if row["__name__"] == "sentinel_tests_total"}
-    assert outcomes == told
+    # The others are there too, at zero: what begins at its first event has no increase.
+    assert {dict(labels)["outcome"] for labels in counted} == told
     assert "sentinel_tests_total" in (scratch.path / ".sentinel/runs/latest/metrics.om").read_text()
 
 
@@ -201,6 +203,40 @@ def test_equal_runs_in_a_row_read_right(
         # One change of the moment is two runs. As a counter the sum would never have grown.
         assert server.value(f"changes({name}[5m])") == 1
         assert server.value('increase(sentinel_run_tests{suite="equal",outcome="passed"}[5m])') == 0
+
+
+LEAVES_TWO = """
+@pytest.mark.parametrize("number", range(2))
+def test_fails(number):
+    os.open("/dev/null", os.O_RDONLY)
+    assert False
+"""
+
+
+def test_equal_runs_that_are_scraped_add_up(pytester: pytest.Pytester, tmp_path: Path) -> None:
+    """Three runs of one target with two failures each are six failures, not none."""
+    live = free_port()
+    config = CONFIG.format(gateway="127.0.0.1:1", live=live)
+    scratch = Scratch(pytester, LEAVES_TWO)
+    alert = next(alert for alert in ALERTS if alert.name == "SentinelLeakSuspected")
+    with prometheus(tmp_path / "prometheus", config) as server:
+        for _ in range(3):
+            result = scratch.run(
+                f"--sentinel-metrics=127.0.0.1:{live}", "--sentinel-metrics-linger=30s"
+            )
+            result.assert_outcomes(failed=2)
+        failed = server.value('sum(increase(sentinel_tests_total{outcome="failed"}[30m]))')
+        took = server.value(
+            "sum(increase(sentinel_test_duration_seconds_count{phase='call'}[30m]))"
+        )
+        leaked = server.values(alert.expr)
+
+    # Prometheus extrapolates to the ends of the range by half the distance of two samples.
+    assert failed is not None
+    assert 5.5 < failed < 9
+    assert took is not None
+    assert 5.5 < took < 9
+    assert leaked
 
 
 def test_what_is_not_pushed_any_more_is_gone(pytester: pytest.Pytester, gateway: str) -> None:
