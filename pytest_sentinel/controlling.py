@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import platform
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -21,6 +20,7 @@ import pytest
 
 from pytest_sentinel.attempts import EVENTS_ATTRIBUTE, REPORT_ATTRIBUTE, STATUS_ATTRIBUTE
 from pytest_sentinel.complaints import complain
+from pytest_sentinel.deadworkers import exit_code_of, is_of_dead_worker
 from pytest_sentinel.measuring import Measuring
 from pytest_sentinel.settings import Settings
 from pytest_sentinel.telemetry.branches import branch_class
@@ -30,9 +30,6 @@ from pytest_sentinel.telemetry.scrub import scrub
 if TYPE_CHECKING:
     from pytest_sentinel.probing import Probing
     from pytest_sentinel.telemetry.outcomes import Ended
-
-# Its connection is closed already; what is left of its end takes milliseconds.
-_EXIT_TIMEOUT = 1.0
 
 
 class Controlling:
@@ -165,7 +162,7 @@ class Controlling:
         """Fold one report in; when it is the last of its attempt, append the attempt."""
         worker = getattr(report, "worker_id", None) or _worker_of(report)
         self._take_events(getattr(report, EVENTS_ATTRIBUTE, ()), worker)
-        if _is_of_dead_worker(report):
+        if is_of_dead_worker(report):
             self._worker_crashed(report, worker)
             return
         if is_repeated(report) and not hasattr(report, "context"):  # a subtest's is no attempt
@@ -229,7 +226,7 @@ class Controlling:
                 outcome="worker-crashed",
                 worker=worker,
                 finished=time.time(),
-                failure=fault_of_exit(_exit_code_of(report)),
+                failure=fault_of_exit(exit_code_of(report)),
             )
         )
 
@@ -376,25 +373,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         value = ",".join(map(str, value))
     return value if isinstance(value, int | float | None) else scrub(str(value))
-
-
-def _is_of_dead_worker(report: pytest.TestReport) -> bool:
-    """Tell whether xdist made the report itself; those of workers say which one sent them."""
-    made_here = hasattr(report, "node") and not hasattr(report, "worker_id")
-    return made_here and report.when not in ("setup", "call", "teardown")
-
-
-def _exit_code_of(report: pytest.TestReport) -> int | None:
-    """Return how the process of a dead worker ended; None if that cannot be seen from here."""
-    gateway: Any = report.node.gateway
-    process = getattr(getattr(gateway, "_io", None), "popen", None)
-    if process is None or not getattr(gateway.spec, "popen", False):
-        return None
-    try:
-        code: int = process.wait(timeout=_EXIT_TIMEOUT)
-    except subprocess.TimeoutExpired:
-        return None
-    return code
 
 
 def _worker_of(report: pytest.TestReport) -> str:

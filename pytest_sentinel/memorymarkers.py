@@ -21,7 +21,7 @@ _PREFIX = "limit_"
 
 
 class MemoryMarkers:
-    """The guard of the memory markers; see ``Guard`` in running."""
+    """The guard of the memory markers; see ``Guard`` in verdicts."""
 
     def __init__(self, running: Running) -> None:
         self._running = running

@@ -19,21 +19,39 @@ if TYPE_CHECKING:
 
     from pytest_sentinel.attempts import Test
 
-Lost = Callable[[BaseException], bool]
-
 
 class Recovery:
     """The outermost wrappers.
 
     Args:
         test: returns the attempt that runs now.
-        is_lost: tells whether an error comes of a browser's death under that attempt.
+        has_lost: tells whether a browser has died under an attempt.
     """
 
-    def __init__(self, test: Callable[[], Test | None], is_lost: Lost) -> None:
+    def __init__(self, test: Callable[[], Test | None], has_lost: Callable[..., bool]) -> None:
         self._test = test
-        self._is_lost = is_lost
+        self._has_lost = has_lost
         self.inner = Innermost()
+
+    def report_despite(self, error: Exception) -> pytest.TestReport:
+        """Return the report as it was before a wrapper failed on a dead browser.
+
+        Raises:
+            Exception: ``error``, if it is no such thing.
+        """
+        made = self.inner.made
+        if made is None or not self._is_lost(error):
+            raise error
+        return made
+
+    def _is_lost(self, error: BaseException) -> bool:
+        """Tell whether an error of a hook comes of the death of this test's browser."""
+        test = self._test()
+        return (
+            test is not None
+            and comes_from_playwright(error)
+            and self._has_lost(test, thoroughly=True)
+        )
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(self) -> Generator[None, pytest.TestReport, pytest.TestReport]:

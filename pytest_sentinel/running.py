@@ -8,20 +8,19 @@ It keeps no results: those belong to the controller's side.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
 from pytest_sentinel import attempts, protocols, verdicts
 from pytest_sentinel.attempts import Test
 from pytest_sentinel.driverlife import DriverLife
-from pytest_sentinel.errors import SentinelFailure
-from pytest_sentinel.recovery import Recovery, comes_from_playwright
+from pytest_sentinel.recovery import Recovery
 from pytest_sentinel.settings import Settings
-from pytest_sentinel.telemetry.outcomes import outcome_of, seconds_of
+from pytest_sentinel.verdicts import Guard
 from pytest_sentinel.widecontexts import WideContexts
 
 if TYPE_CHECKING:
@@ -34,18 +33,6 @@ if TYPE_CHECKING:
 
 
 REFUSED = "sentinel_refused_markers"
-
-
-class Guard(Protocol):
-    """Holds each test to a promise; see the fixture ``_sentinel_guard``."""
-
-    def begin(self, item: pytest.Item) -> None:
-        """Look, before the test's own fixtures are set up."""
-        ...
-
-    def end(self, item: pytest.Item) -> Iterable[SentinelFailure]:
-        """Return what was broken, when the test's own fixtures are gone."""
-        ...
 
 
 class Running:
@@ -73,7 +60,7 @@ class Running:
         self.leaks: list[Leftover] = []
         self._pages: PageWatch | None = None
         self._wide = WideContexts(self._open_contexts)
-        self._recovery = Recovery(lambda: self._test, self._is_lost)
+        self._recovery = Recovery(lambda: self._test, self._notice_death)
 
     @property
     def directory(self) -> Path | None:
@@ -276,10 +263,7 @@ class Running:
         try:
             report = yield
         except Exception as error:
-            made = self._recovery.inner.made
-            if made is None or not self._is_lost(error):
-                raise
-            report = made
+            report = self._recovery.report_despite(error)
         test = self._test
         if test is None or test.item is not item:
             return report
@@ -289,7 +273,8 @@ class Running:
                 self._pages.measure(
                     context for _, context in self._open_contexts() if not self._wide.holds(context)
                 )
-            self._poke()
+            if self._pool is not None:
+                self._pool.poke()
         if self._may_lose(test):
             # Under xfail a teardown that fails counts as one more expected failure.
             if report.failed or (report.when == "teardown" and call.excinfo is not None):
@@ -302,40 +287,22 @@ class Running:
             if test.death is None and self._driver.explain(call, report):
                 test.fault = "infrastructure"
             attempts.name_failure(call, report)
+        if test.retry and report.when != "teardown":
+            attempts.mark_repeated(report)  # also where only a subtest was lost
         if test.is_ours and (test.retry or test.attempt > 1):
             attempts.number(report, test.attempt)
         if report.when == "teardown":
             self._load(test, report)
-            verdicts.settle(test, report, call)
-            test.has_ended = True
-        else:
-            if self._pool is not None:
-                # The worker may not live to the end of the test.
-                attempts.send_happenings(report, self._pool.take_happenings())
-            test.last, test.last_raised = report, call.excinfo is not None
-            test.last_sent = False
-        if not test.is_ours:
-            test.seen[str(report.when)] = outcome_of(report), seconds_of(report)
-        test.made = report
+        elif self._pool is not None:
+            # The worker may not live to the end of the test.
+            attempts.send_happenings(report, self._pool.take_happenings())
+        verdicts.take(test, report, call)
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Note that a report can no longer be changed."""
-        if self._test is not None and report is self._test.last:
-            self._test.last_sent = True
-
-    def _is_lost(self, error: BaseException) -> bool:
-        """Tell whether an error of a hook comes of the death of this test's browser."""
-        test = self._test
-        return (
-            test is not None
-            and comes_from_playwright(error)
-            and self._notice_death(test, thoroughly=True)
-        )
-
-    def _poke(self) -> None:
-        if self._pool is not None:
-            self._pool.poke()
+        if self._test is not None:
+            self._test.last_sent |= report is self._test.last
 
     def _may_lose(self, test: Test) -> bool:
         """Tell whether the death of a browser, or of the driver, could spoil this test."""
@@ -358,15 +325,13 @@ class Running:
                 report.outcome = "passed"
                 vars(report).pop("wasxfail", None)
         elif test.may_retry and not (test.item.session.shouldfail or test.item.session.shouldstop):
-            attempts.mark_repeated(report)
             test.retry = True
 
     def _notice_death(self, test: Test, *, thoroughly: bool = False) -> bool:
         """Tell whether a browser is dead that was not when the test began; note how it died."""
         found = self._pool.deaths(thoroughly=thoroughly) if self._pool is not None else []
-        driver = self._driver.death()
-        for death in [*found, *([driver] if driver is not None else [])]:
-            if not any(death is old for old in test.found_dead):
+        for death in [*found, self._driver.death()]:
+            if death is not None and not any(death is old for old in test.found_dead):
                 test.death = test.death or death
                 return True
         return False

@@ -7,13 +7,42 @@ test that has failed already stays failed as it is, and the finding is told besi
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Protocol
+
 import pytest
 
 from pytest_sentinel.attempts import STATUS_ATTRIBUTE, Test
 from pytest_sentinel.errors import SentinelFailure
+from pytest_sentinel.telemetry.outcomes import outcome_of, seconds_of
 
 
-def settle(test: Test, report: pytest.TestReport, call: pytest.CallInfo[None]) -> None:
+class Guard(Protocol):
+    """Holds each test to a promise; see the fixture ``_sentinel_guard``."""
+
+    def begin(self, item: pytest.Item) -> None:
+        """Look, before the test's own fixtures are set up."""
+        ...
+
+    def end(self, item: pytest.Item) -> Iterable[SentinelFailure]:
+        """Return what was broken, when the test's own fixtures are gone."""
+        ...
+
+
+def take(test: Test, report: pytest.TestReport, call: pytest.CallInfo[None]) -> None:
+    """Take the newest report of an attempt, as it will be sent."""
+    if report.when == "teardown":
+        _settle(test, report, call)
+        test.has_ended = True
+    else:
+        test.last, test.last_sent = report, False
+        test.last_raised = call.excinfo is not None
+    if not test.is_ours:
+        test.seen[str(report.when)] = outcome_of(report), seconds_of(report)
+    test.made = report
+
+
+def _settle(test: Test, report: pytest.TestReport, call: pytest.CallInfo[None]) -> None:
     """Have what guards raised in the teardown count for the phase before, if that can still be."""
     before = test.last
     if before is None or report.passed or not _is_ours(call):

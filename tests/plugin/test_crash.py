@@ -307,3 +307,39 @@ def test_a_browser_of_the_tests_own_may_die_too(pytester: pytest.Pytester) -> No
         ("test_other_browser", 2, "passed"),
         ("test_after", 1, "passed"),
     ]
+
+
+IN_PARTS = """
+import unittest
+
+def test_parts(page, subtests, kill, once):
+    for number in range(3):
+        with subtests.test(number=number):
+            if number == 1 and once("parts"):
+                kill(wait=True)
+            page.set_content("<p>part")
+
+class TestParts(unittest.TestCase):
+    @pytest.fixture(autouse=True)
+    def give_page(self, page, kill, once):
+        self.page, self.kill, self.once = page, kill, once
+
+    def test_parts(self):
+        for number in range(2):
+            with self.subTest(number=number):
+                if number == 1 and self.once("unittest"):
+                    self.kill(wait=True)
+                self.page.set_content("<p>part")
+"""
+
+
+def test_a_subtest_may_lose_its_browser(pytester: pytest.Pytester) -> None:
+    """The test that it is part of runs again, and counts once; so does the lost attempt."""
+    if not hasattr(pytest, "Subtests"):
+        pytest.skip("pytest has subtests of its own from 9.0 on")
+    scratch = Scratch(pytester, IN_PARTS)
+    result = scratch.run()
+    assert result.ret == 0
+    counts = result.parseoutcomes()
+    assert (counts["passed"], counts["rerun"]) == (2, 2)
+    assert [outcome for _, _, outcome in outcomes(scratch)] == ["crashed", "passed"] * 2
