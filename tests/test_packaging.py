@@ -7,11 +7,15 @@ import subprocess
 import sys
 import zipfile
 from configparser import ConfigParser
+from contextlib import suppress
 from email.message import Message
 from email.parser import HeaderParser
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from pytest_sentinel import __version__
 
@@ -89,3 +93,65 @@ def test_the_extras_are_those_of_the_documentation(wheel: Path) -> None:
 def test_the_licence_is_in_the_wheel(wheel: Path) -> None:
     """The text travels with the code."""
     assert "Permission is hereby granted" in content(wheel, "licenses/LICENSE")
+
+
+def needed(extra: str) -> set[str]:
+    """Return the distributions that an extra of ours installs, with all that they need."""
+    found: set[tuple[str, str]] = set()
+    pending = [("pytest-sentinel", extra)]
+    while pending:
+        name, chosen = pending.pop()
+        if (name, chosen) in found:
+            continue
+        found.add((name, chosen))
+        try:
+            required = distribution(name).requires or []
+        except PackageNotFoundError:
+            continue  # needed elsewhere: a marker of another platform that packaging let pass
+        for requirement in map(Requirement, required):
+            if requirement.marker is None or requirement.marker.evaluate({"extra": chosen}):
+                wanted = canonicalize_name(requirement.name)
+                pending += [(wanted, "")] + [(wanted, one) for one in requirement.extras]
+    return {name for name, _ in found}
+
+
+PLUGINS = {
+    "pytest-sentinel": {"sentinel"},
+    "pytest-playwright": {"playwright"},
+    "pytest-xdist": {"xdist", "xdist.looponfail"},
+}
+
+
+@pytest.mark.parametrize("extra", ["", "xdist", "heap", "serve", "metrics", "report", "all"])
+def test_an_extra_brings_no_pytest_plugin_that_nobody_asked_for(extra: str) -> None:
+    """Each plugin adds options and fixtures to every run: only those of the trade may come."""
+    found: dict[str, set[str]] = {}
+    for name in needed(extra):
+        with suppress(PackageNotFoundError):
+            points = distribution(name).entry_points.select(group="pytest11")
+            if points:
+                found[name] = {point.name for point in points}
+
+    xdist = {"pytest-xdist"} if extra in ("xdist", "all") else set()
+    assert found == {
+        name: PLUGINS[name] for name in {"pytest-sentinel", "pytest-playwright"} | xdist
+    }
+
+
+def test_all_is_all_but_load(wheel: Path) -> None:
+    """What is installed for tests does not install Locust; the extra for load does."""
+    extras = set(metadata(wheel).get_all("Provides-Extra") or []) - {"all", "load"}
+    everything = needed("all")
+
+    assert [extra for extra in extras if not needed(extra) <= everything] == []
+    assert "locust" not in everything
+    assert "locust" in needed("load")
+
+
+def test_a_suite_with_an_option_of_locusts_runs_beside_it(pytester: pytest.Pytester) -> None:
+    """With Locust in the environment and its plugin off, as the documentation says."""
+    pytester.makeconftest('def pytest_addoption(parser): parser.addoption("--host", default="x")')
+    pytester.makeini("[pytest]\naddopts = -p no:locust\n")
+    pytester.makepyfile("def test_host(pytestconfig): assert pytestconfig.option.host == 'x'")
+
+    pytester.runpytest_subprocess().assert_outcomes(passed=1)
