@@ -6,8 +6,8 @@ gives one is pool/remote.py's to choose.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +17,7 @@ from pytest_sentinel.errors import PoolUnavailable, SettingError
 from pytest_sentinel.pool.leased import LeasedBrowser
 from pytest_sentinel.pool.remote import RemotePool
 from pytest_sentinel.pool.samehost import machine_identity
+from pytest_sentinel.pool.tokens import find_token
 from pytest_sentinel.settings import Settings
 
 # What a launch may be told that a lease can honour, or need not.
@@ -31,7 +32,8 @@ class Leasing:
         self._config = config
         self._fallback = settings.pool_fallback
         self._close_timeout = settings.close_timeout
-        token = read_token(settings.pool_token_file)
+        option = "--sentinel-pool-token-file"
+        token = find_token(settings.pool_token_file, option, os.environ)
         self._remote = RemotePool(settings.pool, owner, token, settings.launch_timeout)
         self._machine = machine_identity()
         self._near: dict[int, bool] = {}  # by the id of a browser that is about to be held
@@ -85,18 +87,3 @@ class Leasing:
             return
         self._has_fallen_back = True
         complain(self._config, f"a browser was launched here instead: {why}")
-
-
-def read_token(path: str | None) -> str | None:
-    """Return the word in the file of ``--sentinel-pool-token-file``.
-
-    Raises:
-        SettingError: it cannot be read.
-    """
-    if path is None:
-        return None
-    try:
-        return Path(path).read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        problem = f"cannot be read ({error})"
-        raise SettingError("--sentinel-pool-token-file", path, problem, "token") from None

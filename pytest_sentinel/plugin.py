@@ -101,7 +101,12 @@ def read_settings(config: pytest.Config) -> Settings:
                 if value not in (None, "", []):
                     given[option.name] = (origin, _as_text(option, origin, value))
                     break
-        config.stash[_SETTINGS] = settings_module.build(given)
+        settings = settings_module.build(given)
+        if settings.pool is not None:
+            from pytest_sentinel.pool.tokens import find_token
+
+            find_token(settings.pool_token_file, "--sentinel-pool-token-file", os.environ)
+        config.stash[_SETTINGS] = settings
     except SettingError as error:
         raise pytest.UsageError(str(error)) from None
     return config.stash[_SETTINGS]

@@ -21,7 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pytest_sentinel.addresses import CONTROL_PORT, Address, parse_address
-from pytest_sentinel.errors import SentinelError
+from pytest_sentinel.errors import SentinelError, SettingError
 from pytest_sentinel.pool.asking import ask, ask_for_facts
 from pytest_sentinel.units import format_duration, format_size
 
@@ -77,7 +77,17 @@ def _to_service(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _token(path: Path | None) -> str | None:
-    return None if path is None else path.read_text().strip()
+    """Return the token of a service.
+
+    Raises:
+        click.UsageError: the file holds none.
+    """
+    from pytest_sentinel.pool.tokens import read_token_file
+
+    try:
+        return None if path is None else read_token_file(path, "--token-file")
+    except SettingError as error:
+        raise click.UsageError(str(error)) from None
 
 
 def _told(status: int, text: str) -> str:
