@@ -152,6 +152,18 @@ class PoolUnavailable(SentinelError):
         )
 
 
+class PoolUnreachable(SentinelError):
+    """Raised before a load run whose ``pool`` has no service that answers; has the ``problem``."""
+
+    def __init__(self, pool: str, problem: str) -> None:
+        self.pool = pool
+        self.problem = problem
+        super().__init__(
+            f"no service answers at {pool}: {problem}; start one with `sentinel serve`, or use"
+            " browsers of this machine with the pool auto"
+        )
+
+
 class ServiceUnreachable(SentinelError):
     """Raised when a service's port does not answer as one; has its ``address`` and ``problem``."""
 
@@ -192,6 +204,17 @@ class LocustfileError(SentinelError):
         self.file = file
         self.problem = problem
         super().__init__(f"{file}: {problem}")
+
+
+class NotInSidecar(SentinelError, AttributeError):
+    """Raised in a scenario that asks for what only Locust's own process has; ``what`` it asked."""
+
+    def __init__(self, what: str, instead: str) -> None:
+        self.what = what
+        super().__init__(
+            f"{what} belongs to Locust's process, and scenarios of a BrowserUser run in another"
+            f" one: {instead}"
+        )
 
 
 class SidecarFailed(SentinelError):
@@ -336,6 +359,23 @@ class ScenarioFailed(SentinelFailure):
         self.message = message
         self.detail = detail
         super().__init__(f"{kind}: {message}" if message else kind)
+
+
+class ScenarioBlocked(SentinelFailure):
+    """Raised in a scenario that does not let the event loop of its sidecar go on.
+
+    Attributes:
+        where: file, line and function.
+        seconds: how long it has blocked the loop.
+    """
+
+    def __init__(self, where: str, seconds: float) -> None:
+        self.where = where
+        self.seconds = seconds
+        super().__init__(
+            f"blocked the event loop for {seconds:.0f} s, and all browser users with it: {where};"
+            " await asyncio.sleep(), or asyncio.to_thread() for what is not async"
+        )
 
 
 class InconclusiveLeakCheck(UserWarning):

@@ -38,6 +38,12 @@ _AGGREGATIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "count": ("count",),
     "gauge": ("value", "avg", "min", "max"),
 }
+# What iterations of load measure says nothing where most of them never ended.
+_ENDED: Final = "iterations_ended"
+_OF_ITERATIONS: Final = (
+    *("load_iterations", "load_requests", "error_rate", "pool_wait"),
+    *("ttfb", "fcp", "lcp", "inp", "cls"),
+)
 _FIXES: Final = "browser_tests: p(95) < 2s"
 
 PRESETS: Final[Mapping[str, str]] = {
@@ -94,16 +100,23 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a gate says of a run; ``value`` is None without data."""
+    """What a gate says of a run; ``value`` is None without data.
+
+    Attributes:
+        why: why there are no data although there are samples; may be empty.
+    """
 
     gate: Gate
     state: State
     value: float | None
     samples: int
+    why: str = ""
 
     @property
     def reason(self) -> str:
         """Say it in a sentence, with the numbers."""
+        if self.why:
+            return self.why
         unit = MEASURED[self.gate.metric].unit if self.gate.aggregation != "count" else ""
         if self.value is None:
             few = f"{self.samples} of at least {self.gate.min_samples} samples"
@@ -162,7 +175,14 @@ def parse_all(text: str) -> tuple[Gate, ...]:
 
 def evaluate(gates: Iterable[Gate], samples: Samples) -> list[Verdict]:
     """Return what each gate says of what was measured."""
-    return [_judge(gate, samples.values.get(gate.metric, ())) for gate in gates]
+    ends = samples.values.get(_ENDED, ())
+    return [_judge(gate, samples.values.get(gate.metric, ()), ends) for gate in gates]
+
+
+def needed(gates: Iterable[Gate]) -> frozenset[str]:
+    """Return the metrics that it takes to judge gates."""
+    metrics = {gate.metric for gate in gates}
+    return frozenset(metrics | {_ENDED} if metrics & set(_OF_ITERATIONS) else metrics)
 
 
 def exit_status(verdicts: Iterable[Verdict]) -> int:
@@ -203,7 +223,7 @@ def format_value(value: float, unit: str) -> str:
     return f"{value:.6g}"
 
 
-def _judge(gate: Gate, values: Iterable[Value]) -> Verdict:
+def _judge(gate: Gate, values: Iterable[Value], ends: Iterable[Value] = ()) -> Verdict:
     found = [
         value
         for value in values
@@ -211,9 +231,22 @@ def _judge(gate: Gate, values: Iterable[Value]) -> Verdict:
     ]
     if len(found) < max(1, gate.min_samples):
         return Verdict(gate, State.NO_DATA, None, len(found))
+    if gate.metric in _OF_ITERATIONS and (why := _unended(gate, ends)):
+        return Verdict(gate, State.NO_DATA, None, len(found), why)
     value = _aggregate(gate, found)
     holds = _OPERATORS[gate.operator](value, gate.limit)
     return Verdict(gate, State.PASS if holds else State.FAIL, value, len(found))
+
+
+def _unended(gate: Gate, ends: Iterable[Value]) -> str:
+    """Say that most of the iterations that a gate is about never ended; empty if they did."""
+    task = gate.labels.get("task")
+    scenario = None if task is None else task.partition("/")[0]
+    found = [
+        value.value for value in ends if scenario is None or value.labels.get("task") == scenario
+    ]
+    ended = sum(found)
+    return f"only {ended:.0f} of {len(found)} iterations ended" if 2 * ended < len(found) else ""
 
 
 def _aggregate(gate: Gate, found: Sequence[Value]) -> float:

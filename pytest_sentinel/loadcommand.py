@@ -14,9 +14,10 @@ from typing import Any
 
 import click
 
-from pytest_sentinel.errors import SentinelError
+from pytest_sentinel.errors import SentinelError, SettingError
 from pytest_sentinel.units import parse_duration
 
+_DEFAULT = "locustfile.py"
 _EXAMPLES = """\b
 Examples:
   sentinel load run loadtests/browser.py --users 8 --time '60 s'
@@ -43,27 +44,28 @@ def load() -> None:
 
 
 @load.command(epilog=_EXAMPLES)
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option(
-    "--users", type=click.IntRange(1), default=1, show_default=True, help="Number of users."
-)
-@click.option(
-    "--spawn-rate", type=float, default=1.0, show_default=True, help="Users started per second."
-)
+@click.argument("file", required=False)
+@click.option("--users", type=click.IntRange(1), help="Number of users (default: Locust's, 1).")
+@click.option("--spawn-rate", type=float, help="Users started per second (default: Locust's, 1).")
 @click.option(
     "--time", "seconds", type=_Duration(), help="Duration of the run (default: until Ctrl-C)."
 )
 @click.option("--host", help="Base URL of the application, such as http://127.0.0.1:8000.")
 @click.option("--class", "classes", multiple=True, help="User class to run; can be repeated.")
 @click.option("--pool", default="", help="auto, or the ws://HOST:PORT of a service.")
+@click.option(
+    "--token-file",
+    envvar="SENTINEL_TOKEN_FILE",
+    show_envvar=True,
+    help="File with the token of the service.",
+)
 @click.option("--slots", type=click.IntRange(1), help="Concurrent iterations on local browsers.")
 @click.option("--processes", type=click.IntRange(1), help="Number of Locust worker processes.")
 @click.option("--gate", "gates", multiple=True, help="Threshold to check; can be repeated.")
 @click.option("--report", help="Write the results of the run to this file as JSON.")
 @click.option("--record", help="Write a run record to this file, for sentinel gate and report.")
 @click.option("--summary", help="Write statistics by endpoint to this file, for comparing runs.")
-@click.option("--artifacts", default="sentinel-load", show_default=True,
-              help="Directory for artifacts of failures.")  # fmt: skip
+@click.option("--artifacts", help="Directory for artifacts of failures (default: sentinel-load).")
 @click.option("--headed", is_flag=True, help="Show the browser windows.")
 @click.option(
     "--web-ui", is_flag=True, help="Start Locust's web interface and wait for a start from there."
@@ -76,9 +78,9 @@ def load() -> None:
 @click.argument("rest", nargs=-1, type=click.UNPROCESSED)
 def run(
     *,
-    file: Path,
-    users: int,
-    spawn_rate: float,
+    file: str | None,
+    users: int | None,
+    spawn_rate: float | None,
     seconds: float | None,
     classes: tuple[str, ...],
     web_ui: bool,
@@ -88,41 +90,56 @@ def run(
     rest: tuple[str, ...],
     **told: Any,
 ) -> None:
-    """Run FILE, a locustfile with users of pytest_sentinel.load.BrowserUser.
+    """Run FILE, a locustfile, with browser users or without.
 
-    The exit status is Locust's. With gates it is 0 when all pass, 99 when one fails, and 98 when
-    there is no data or the figures are unreliable.
+    FILE may be a directory, or several files with commas between; by default it is what Locust's
+    own configuration names, else locustfile.py. What is not given here is up to locust.conf and the
+    LOCUST_* environment variables. The exit status is Locust's. With gates it is 0 when all pass,
+    99 when one fails, and 98 when there is no data or the figures are unreliable.
     """
     if importlib.util.find_spec("locust") is None:
         raise click.ClickException("Locust is not installed: pip install 'pytest-sentinel[load]'")
+    while file is not None and rest and rest[0].endswith(".py"):
+        file, rest = f"{file},{rest[0]}", rest[1:]
     try:
         if dry_run:
-            click.echo("\n".join(_listing(file)))
+            click.echo("\n".join(_listing(file or _DEFAULT)))
         elif inline:
-            if users != 1:
+            if users not in (None, 1):
                 raise click.UsageError("--inline is for one user")
-            sys.exit(_inline(file, classes, iterations, seconds, told))
+            sys.exit(_inline(file or _DEFAULT, classes, iterations, seconds, told))
         else:
+            if file is not None and "://" not in file and file != "-":
+                from pytest_sentinel.load.locustfile import check_syntax, files_of
+
+                for path in files_of(file):
+                    check_syntax(path)
             command = [*_command(file, users, spawn_rate, seconds, told), *rest, *classes]
             if not web_ui:
-                command.append("--headless")
+                command.insert(3, "headless")
             sys.stdout.flush()
             os.execv(sys.executable, command)  # noqa: S606 - no shell
+    except SettingError as error:
+        raise click.UsageError(str(error)) from error
     except SentinelError as error:
         raise click.ClickException(str(error)) from error
 
 
 def _command(
-    file: Path, users: int, spawn_rate: float, seconds: float | None, told: dict[str, Any]
+    file: str | None,
+    users: int | None,
+    spawn_rate: float | None,
+    seconds: float | None,
+    told: dict[str, Any],
 ) -> list[str]:
-    command = [sys.executable, "-m", "locust", "-f", str(file)]
-    command += ["--users", str(users), "--spawn-rate", f"{spawn_rate:g}"]
+    command = [sys.executable, "-m", "pytest_sentinel.load"]
     if seconds is not None:
         command += ["--run-time", f"{max(1, round(seconds))}s"]
-    pairs = [("--host", told["host"]), ("--processes", told["processes"])]
-    told_by_name = ("pool", "slots", "report", "record", "summary")
+    pairs = [("--locustfile", file), ("--users", users), ("--host", told["host"])]
+    pairs += [("--spawn-rate", None if spawn_rate is None else f"{spawn_rate:g}")]
+    pairs += [("--processes", told["processes"]), ("--sentinel-token-file", told["token_file"])]
+    told_by_name = ("pool", "slots", "report", "record", "summary", "artifacts")
     pairs += [(f"--sentinel-{name}", told[name]) for name in told_by_name]
-    pairs += [("--sentinel-artifacts", told["artifacts"])]
     for flag, value in pairs:
         if value:
             command += [flag, str(value)]
@@ -131,32 +148,50 @@ def _command(
     return command + (["--sentinel-headed"] if told["headed"] else [])
 
 
-def _import(file: Path) -> Any:
-    from pytest_sentinel.load.locustfile import UNPATCHED, import_file
+def _import(files: str) -> list[Any]:
+    from pytest_sentinel.load.locustfile import UNPATCHED, files_of, import_file
 
     os.environ[UNPATCHED] = "1"
-    return import_file(file)
+    return [import_file(file) for file in files_of(files)]
 
 
-def _listing(file: Path) -> list[str]:
-    """Return the users, tasks and steps of a file."""
+def _listing(files: str) -> list[str]:
+    """Return the users, tasks and steps of locustfiles."""
     from pytest_sentinel.load.locustfile import classes_in, scenarios_of
+
+    lines = []
+    for cls in classes_in(_import(files)):
+        by_holder: dict[type, list[Any]] = {}
+        for found in scenarios_of(cls):
+            by_holder.setdefault(found.holder, []).append(found)
+        pool = getattr(cls, "pool", "auto")
+        lines.append(f"{cls.__name__}: pool {pool}, isolation {getattr(cls, 'isolation', '')}")
+        lines += _tasks(cls, by_holder, "  ", ())
+    return lines or [f"{files}: no class of browser users"]
+
+
+def _tasks(
+    holder: Any, by_holder: dict[type, list[Any]], indent: str, above: tuple[type, ...]
+) -> list[str]:
+    """Return the tasks of a class with their shares, and those of the sets of tasks in it."""
     from pytest_sentinel.load.plan import steps_in
 
     lines = []
-    for cls in classes_in([_import(file)]):
-        scenarios = scenarios_of(cls)
-        total = sum(found.weight for found in scenarios) or 1
-        pool = getattr(cls, "pool", "auto")
-        lines.append(f"{cls.__name__}: pool {pool}, isolation {getattr(cls, 'isolation', '')}")
-        for found in scenarios:
-            lines.append(f"  {found.task.__name__} ({found.weight / total:.0%})")
-            lines += [f"    {step}" for step in steps_in(found.task.scenario)]
-    return lines or [f"{file}: no class of browser users"]
+    scenarios = by_holder.get(holder, [])
+    total = len(holder.tasks) or 1
+    for found in scenarios:
+        share = found.task.hook if hasattr(found.task, "hook") else f"{found.weight / total:.0%}"
+        lines.append(f"{indent}{found.task.__name__} ({share})")
+        lines += [f"{indent}  {step}" for step in steps_in(found.task.scenario)]
+    for entry in dict.fromkeys(one for one in holder.tasks if isinstance(one, type)):
+        lines.append(f"{indent}{entry.__name__} ({holder.tasks.count(entry) / total:.0%})")
+        if entry not in above:
+            lines += _tasks(entry, by_holder, indent + "  ", (*above, holder))
+    return lines
 
 
 def _inline(
-    file: Path,
+    files: str,
     names: tuple[str, ...],
     iterations: int | None,
     seconds: float | None,
@@ -165,23 +200,25 @@ def _inline(
     from pytest_sentinel.browsers import prepare
     from pytest_sentinel.errors import LocustfileError
     from pytest_sentinel.load.inline import run_one_user
-    from pytest_sentinel.load.locustfile import classes_in, scenarios_of
+    from pytest_sentinel.load.locustfile import classes_in
     from pytest_sentinel.load.plan import check_pool
+    from pytest_sentinel.pool.tokens import read_token_file
 
-    classes = [c for c in classes_in([_import(file)]) if not names or c.__name__ in names]
+    classes = [c for c in classes_in(_import(files)) if not names or c.__name__ in names]
     if not classes:
-        raise LocustfileError(str(file), "has no such class of browser users")
+        raise LocustfileError(files, "has no such class of browser users")
     prepare(os.environ)
-    pool = check_pool(told["pool"] or getattr(classes[0], "pool", "auto"))
+    token = told["token_file"]
     work = run_one_user(
-        scenarios_of(classes[0]),
+        classes[0],
         click.echo,
         host=told["host"],
-        pool=pool,
+        pool=check_pool(told["pool"] or getattr(classes[0], "pool", "auto")),
+        token=read_token_file(token, "--token-file") if token else None,
         headed=told["headed"],
         iterations=iterations,
         seconds=seconds,
-        artifacts=Path(told["artifacts"]),
+        artifacts=Path(told["artifacts"] or "sentinel-load"),
     )
     try:
         bad = asyncio.run(work)

@@ -41,7 +41,11 @@ def table_of(tally: Tally, users: int, labels: Labels) -> Table:
 
 
 def serve_metrics(place: Address, environment: Any, desk: Desk) -> None:
-    """Serve the metrics at ``place`` until the run of Locust ends."""
+    """Serve the metrics at ``place`` until the run of Locust ends.
+
+    Raises:
+        OSError: nothing can listen there.
+    """
     from gevent.pywsgi import WSGIServer
     from prometheus_client import generate_latest
 
@@ -59,7 +63,11 @@ def serve_metrics(place: Address, environment: Any, desk: Desk) -> None:
         return [generate_latest(registry)]
 
     server = WSGIServer((place.host, place.port), answer, log=None)
-    server.start()
+    try:
+        server.start()
+    except OSError as error:
+        problem = error.strerror or str(error)
+        raise OSError(f"--sentinel-metrics: cannot listen at {place}: {problem}") from None
     environment.events.quit.add_listener(lambda **_: server.stop())
 
 

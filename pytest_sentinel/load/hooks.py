@@ -1,4 +1,4 @@
-"""What happens to browser users around a run of Locust: options, sidecar, reports, end.
+"""What happens to browser users around a run of Locust: sidecar, reports, end.
 
 Handlers of Locust's events, which user.py registers. They know environments and runners by sight;
 nothing of Locust is imported here.
@@ -9,26 +9,31 @@ from __future__ import annotations
 import json
 import os
 import platform
+import socket
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import gevent
+
 from pytest_sentinel import gates
-from pytest_sentinel.addresses import parse_address, parse_services
+from pytest_sentinel.addresses import Address, parse_address, parse_services
+from pytest_sentinel.errors import PoolUnreachable, SentinelError
 from pytest_sentinel.load import outcome, wire
 from pytest_sentinel.load.desk import Desk
 from pytest_sentinel.load.distributed import begin_master, begin_worker
 from pytest_sentinel.load.exposition import serve_metrics
+from pytest_sentinel.load.options import add_options, check_host, option, to_send
 from pytest_sentinel.load.plainusers import count_tasks
-from pytest_sentinel.load.plan import check_pool
 from pytest_sentinel.load.roles import is_browser
 from pytest_sentinel.load.runrecord import lines_of
 from pytest_sentinel.load.summary import summary_of
+from pytest_sentinel.load.tasks import plan_of
 from pytest_sentinel.load.webtab import add_tab
 from pytest_sentinel.memory.processes import read_memory
-from pytest_sentinel.pool.servesettings import read_token
+from pytest_sentinel.pool.tokens import read_token_file
 from pytest_sentinel.telemetry.branches import branch_class
 from pytest_sentinel.telemetry.record import End, Run, encode
 from pytest_sentinel.version import __version__
@@ -36,6 +41,8 @@ from pytest_sentinel.version import __version__
 _DESK: Final = "sentinel_desk"
 _STOP_TIMEOUT: Final = 10.0
 _CPU_LIMIT: Final = 90.0
+_SERVICE_WITHIN: Final = 5.0
+_CLASSES: Final[list[type]] = []
 # The gates of the locustfile: Locust tells it nothing but what it imports, before a run is there.
 _REQUIRED: Final[dict[str, gates.Gate]] = {}
 
@@ -56,61 +63,37 @@ def register(events: Any, dispatcher: type) -> None:
     events.quitting.add_listener(judge_at_end)
 
     def init(environment: Any, **_: Any) -> None:
-        begin(environment, dispatcher)
+        try:
+            begin(environment, dispatcher)
+        except (SentinelError, OSError) as error:
+            # Locust would show a traceback, of a mistake that is in no code.
+            sys.stderr.write(f"sentinel: {error}\n")
+            sys.stderr.flush()
+            sys.exit(1)
+        # Else the time that imports took is cut off from --run-time, which is counted from here.
+        gevent.get_hub().loop.update_now()
 
     events.init.add_listener(init)
+    if "locust.main" in sys.modules:
+        say_in_one_line()
 
 
-def add_options(parser: Any, **_: Any) -> None:
-    """Add our options to Locust's."""
-
-    def add(flag: str, help_text: str, **how: Any) -> None:
-        shown = {"include_in_web_ui": False, "env_var": flag[2:].replace("-", "_").upper()}
-        parser.add_argument(flag, help=help_text, **{**shown, **how})
-
-    add(
-        "--sentinel-pool",
-        "Where browsers come from: auto, or ws://HOST:PORT of a service.",
-        default="",
-    )
-    add(
-        "--sentinel-slots",
-        "Iterations at once on a worker's own browsers (default: by cores and memory).",
-        type=int,
-        default=0,
-    )
-    add("--sentinel-owner", "Whose leases these are, for a service.", default="locust")
-    add("--sentinel-token-file", "A file with what the service wants to see.", default="")
-    add("--sentinel-artifacts", "The directory for what failures leave.", default="sentinel-load")
-    add("--sentinel-headed", "Browsers have windows.", action="store_true", default=False)
-    add(
-        "--sentinel-launch-arg",
-        "An argument for the browsers' command line; may be given again.",
-        action="append",
-        default=[],
-    )
-    add(
-        "--sentinel-gate",
-        "A threshold, such as 'load_requests: p(95) < 2s'; may be given again, and stands in "
-        "place of those in the file.",
-        action="append",
-        default=[],
-    )
-    add("--sentinel-report", "Write what the run came to as JSON into this file.", default="")
-    add("--sentinel-summary", "Write figures by endpoint as JSON into this file, to compare runs "
-        "by.", default="")  # fmt: skip
-    add("--sentinel-record", "Write a run record into this file, for sentinel gate and report.",
-        default="")  # fmt: skip
-    add("--sentinel-metrics", "Serve Prometheus metrics of the whole run at HOST:PORT (not on "
-        "workers).", default="")  # fmt: skip
-    add("--sentinel-roles", "Keep browser users and others apart: this many workers, the first "
-        "ones, are for browser users alone.", type=int, default=0)  # fmt: skip
+def note_class(cls: type) -> None:
+    """Note a class of browser users, for a run that does not say which file it is of."""
+    _CLASSES.append(cls)
 
 
-def option(environment: Any, name: str, default: Any = None) -> Any:
-    """Return the value of one of our options; the default where Locust has parsed none."""
-    parsed = environment.parsed_options
-    return default if parsed is None else getattr(parsed, f"sentinel_{name}", default)
+def say_in_one_line() -> None:
+    """Have what a locustfile has wrong be shown in one line, if it is ours to say."""
+    before = sys.excepthook
+
+    def show(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+        if isinstance(error, SentinelError):
+            sys.stderr.write(f"sentinel: {error}\n")
+        else:
+            before(kind, error, trace)
+
+    sys.excepthook = show
 
 
 def pool_of(environment: Any) -> str:
@@ -137,13 +120,21 @@ def begin(environment: Any, dispatcher: type | None) -> Desk:
     """Set up the desk of this process, and its sidecar if it is to run users.
 
     Raises:
-        SentinelError: an option makes no sense.
+        OSError: nothing can listen at the place for metrics.
+        SentinelError: an option makes no sense, or no service of the pool answers.
     """
     asked = [gates.parse(text) for text in option(environment, "gate", ())]
     asked = asked or list(_REQUIRED.values())
-    if pool := pool_of(environment):
-        check_pool(pool)
+    pool = pool_of(environment)
     role = role_of(environment)
+    classes = [cls for cls in environment.user_classes or () if is_browser(cls)]
+    for cls in classes:
+        cls.sentinel_plan = plan_of(cls)  # with the tasks that were added since
+    if environment.web_ui is None:
+        for cls in classes:
+            check_host(environment.host or cls.host)
+        if role != "worker":
+            _find_services({pool or cls.pool for cls in classes})
     runner, events = environment.runner, environment.events
     name = getattr(runner, "client_id", "local") if role == "worker" else role
     desk = Desk(name, _setup(environment) if _needs_browsers(environment, role) else None)
@@ -157,11 +148,16 @@ def begin(environment: Any, dispatcher: type | None) -> Desk:
     count_tasks(environment.user_classes or (), desk)
     events.request.add_listener(lambda **facts: _note_request(desk, **facts))
     events.test_start.add_listener(lambda **_: desk.begin_run())
+    if desk.link is not None:
+        link = desk.link
+        events.test_start.add_listener(lambda **_: link.tell(to_send(environment.parsed_options)))
     events.test_stop.add_listener(lambda **_: desk.drop_starts())
     has_users = role != "master"
     events.usage_monitor.add_listener(lambda **facts: _note_usage(desk, has_users, **facts))
     if role != "worker":
         services = parse_services(pool) if pool not in ("", "auto") else ()
+        if place := option(environment, "metrics", ""):
+            serve_metrics(parse_address(place, 0), environment, desk)
         events.test_start.add_listener(lambda **_: desk.probe(services))
         events.test_start.add_listener(lambda **_: desk.reset())
         events.reset_stats.add_listener(lambda **_: desk.reset())
@@ -172,8 +168,6 @@ def begin(environment: Any, dispatcher: type | None) -> Desk:
     if desk.link is not None:
         events.quit.add_listener(lambda **_: desk.link.close())
         desk.link.start()
-    if role != "worker" and (place := option(environment, "metrics", "")):
-        serve_metrics(parse_address(place, 0), environment, desk)
     if environment.web_ui is not None:
         add_tab(environment.web_ui, desk)
     return desk
@@ -193,16 +187,46 @@ def _setup(environment: Any) -> wire.Setup:
         slots=option(environment, "slots", 0) or None,
         share=max(1, getattr(parsed, "processes", None) or 1),
         owner=option(environment, "owner", "locust"),
-        token=read_token(Path(token).read_text(), token).decode() if token else None,
+        token=read_token_file(token, "--sentinel-token-file") if token else None,
         artifacts=os.path.abspath(option(environment, "artifacts", "sentinel-load")),
         headed=bool(option(environment, "headed", False)),
         launch_args=tuple(option(environment, "launch_arg", ())),
+        options=to_send(parsed),
     )
+
+
+def _find_services(pools: set[str]) -> None:
+    """Look whether any service of each pool answers, as long as one may take to start again.
+
+    Raises:
+        ServiceUnreachable: none does.
+    """
+    for pool in pools - {"auto"}:
+        deadline = time.monotonic() + _SERVICE_WITHIN
+        services = parse_services(pool)
+        while (problem := _problem_of(services)) is not None:
+            if time.monotonic() > deadline:
+                raise PoolUnreachable(pool, problem)
+            time.sleep(0.5)  # gevent's
+
+
+def _problem_of(services: Sequence[Address]) -> str | None:
+    problem = "no service is named"
+    for address in services:
+        try:
+            socket.create_connection((address.host, address.port), timeout=2.0).close()
+        except OSError as error:
+            problem = error.strerror or str(error)
+        else:
+            return None
+    return problem
 
 
 def _files_of(classes: Any) -> list[str]:
     """Return the files in which classes were written, for an environment that parsed none."""
-    found = {getattr(sys.modules.get(cls.__module__), "__file__", None) for cls in classes or ()}
+    made = [cls for cls in _CLASSES if not getattr(cls, "abstract", True)]
+    modules = {cls.__module__ for cls in classes or made}
+    found = {getattr(sys.modules.get(module), "__file__", None) for module in modules}
     return sorted(file for file in found if file)
 
 

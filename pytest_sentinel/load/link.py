@@ -1,7 +1,8 @@
 """A Locust worker's end of its sidecar: start it, talk to it, start it again when it has died.
 
-For gevent. One greenlet reads; whoever waits is woken by what it reads, never by a clock. Law: an
-iteration that was asked for hears its end, or that the sidecar is gone.
+For gevent. One greenlet reads; whoever waits is woken by what it reads. Law: an iteration that was
+asked for hears its end, or that the sidecar is gone, within a bound; a sidecar that is silent is
+ended.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import gevent
+import msgspec
 from gevent import socket, subprocess
 from gevent.event import Event
 from gevent.lock import RLock
-from gevent.queue import SimpleQueue
+from gevent.queue import Empty, SimpleQueue
 
 from pytest_sentinel.errors import SidecarFailed, WireError
 from pytest_sentinel.load import wire
@@ -30,6 +32,10 @@ from pytest_sentinel.pool.scratch import remove_leftovers
 _READY_WITHIN: Final = 60.0
 _ENDED_WITHIN: Final = 15.0
 _TAIL_LINES: Final = 20
+_LOOK_EVERY: Final = 5.0
+_SILENT_FOR: Final = 60.0  # figures come each second
+_SILENT_WHEN_LATE: Final = 5.0
+_LATE_BY: Final = 45.0  # a sidecar that speaks cuts off what does not end, within bounds of its own
 
 log = logging.getLogger("pytest_sentinel.load")
 
@@ -40,6 +46,9 @@ class Link:
     Args:
         setup: what it is told first.
         hear: called with each of its figures.
+
+    Attributes:
+        launches: how often it was started.
     """
 
     def __init__(self, setup: wire.Setup, hear: Callable[[wire.Figures], None]) -> None:
@@ -58,7 +67,9 @@ class Link:
         self._started_at = 0.0
         self._has_served = False
         self._waiting: dict[int, SimpleQueue[wire.StepEnded | wire.Ended | SidecarFailed]] = {}
-        self._launches = 0
+        self.launches = 0
+        self._heard_at = 0.0
+        self._killed_for = ""
         self._closing = False
 
     @property
@@ -69,7 +80,7 @@ class Link:
     @property
     def deaths(self) -> int:
         """How often it had to be started again."""
-        return max(0, self._launches - 1)
+        return max(0, self.launches - 1)
 
     def start(self) -> None:
         """Start the sidecar, unless it runs; do not wait for it.
@@ -85,10 +96,11 @@ class Link:
             retry = self._breaker.retry_in(now)
             again = f"; next try in {retry:.0f} s" if retry else ""
             raise SidecarFailed(f"is not started: {cause}{again}", self._breaker.log)
-        self._launches += 1
+        self.launches += 1
         self._settled.clear()
         self._ready = None
         self._started_at, self._has_served = now, False
+        self._heard_at = now
         ours, theirs = socket.socketpair()
         with contextlib.closing(theirs):
             # A session of its own: Ctrl-C in a terminal is for the worker, which ends this.
@@ -120,22 +132,31 @@ class Link:
             raise SidecarFailed(cause or "ended while starting", self._log())
         return self._ready
 
-    def iterate(self, run: wire.Run) -> Iterator[wire.StepEnded | wire.Ended]:
+    def iterate(self, run: wire.Run, within: float) -> Iterator[wire.StepEnded | wire.Ended]:
         """Yield what the sidecar tells of an iteration, its end last.
 
         Leaving early, as a user that is killed does, cancels it.
 
+        Args:
+            run: what to run.
+            within: seconds after which the sidecar should have ended it.
+
         Raises:
-            SidecarFailed: the sidecar is gone.
+            SidecarFailed: the sidecar is gone, or does not say anything any more.
         """
         self.wait_ready()
         told: SimpleQueue[wire.StepEnded | wire.Ended | SidecarFailed] = SimpleQueue()
         self._waiting[run.iteration] = told
+        deadline = time.monotonic() + within
         is_over = False
         try:
             self._say(run)
             while not is_over:
-                message = told.get()
+                try:
+                    message = told.get(timeout=_LOOK_EVERY)
+                except Empty:
+                    self._look(deadline)
+                    continue
                 if isinstance(message, SidecarFailed):
                     is_over = True
                     raise message
@@ -145,6 +166,32 @@ class Link:
             self._waiting.pop(run.iteration, None)
             if not is_over:
                 self._say(wire.Cancel(run.iteration))
+
+    def tell(self, options: dict[str, Any]) -> None:
+        """Tell the sidecar what the options are from now on."""
+        self._setup = msgspec.structs.replace(self._setup, options=options)
+        if self._ready is not None:
+            self._say(wire.Options(options))
+
+    def _look(self, deadline: float) -> None:
+        """End a sidecar that says nothing; its reader tells all who wait.
+
+        Raises:
+            SidecarFailed: it speaks, and does not end what it should have ended long ago.
+        """
+        now = time.monotonic()
+        silent = now - self._heard_at
+        late = now - deadline
+        if self._process is None or self._process.poll() is not None:
+            return  # its reader is about to tell
+        if silent > (_SILENT_WHEN_LATE if late > 0 else _SILENT_FOR):
+            self._killed_for = f"said nothing for {silent:.0f} s: code of the locustfile blocks it"
+            log.error("the sidecar %s", self._killed_for)
+            self._process.kill()
+        elif late > _LATE_BY:
+            raise SidecarFailed(
+                f"did not end an iteration {late:.0f} s after its time", self._log()
+            )
 
     def leave(self, user: int) -> None:
         """Tell the sidecar that a user has gone."""
@@ -170,6 +217,7 @@ class Link:
         frames = wire.Frames()
         try:
             while data := connection.recv(64 * 1024):
+                self._heard_at = time.monotonic()
                 for message in frames.feed(data):
                     self._take(message)
         except (OSError, WireError) as error:
@@ -211,7 +259,7 @@ class Link:
         now = time.monotonic()
         self._errors.join(timeout=1.0)
         remove_leftovers()
-        cause = f"{how} {number}"
+        cause, self._killed_for = self._killed_for or f"{how} {number}", ""
         self._process = self._socket = None
         if not self._closing and not self._broken:
             if now - self._started_at >= PROVEN_UPTIME:
@@ -236,7 +284,7 @@ class Link:
                 self._socket.sendall(wire.encode(message))
 
     def _name(self, ahead: int = 0) -> str:
-        return f"sidecar-{self._launches + ahead}"
+        return f"sidecar-{self.launches + ahead}"
 
     def _log(self) -> str:
         return "\n".join(self._tail)

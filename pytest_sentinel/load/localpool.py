@@ -17,7 +17,7 @@ from typing import Any, Final
 from playwright.async_api import Browser
 
 from pytest_sentinel.errors import PoolRefused
-from pytest_sentinel.load.nodedriver import NodeDriver
+from pytest_sentinel.load.nodedriver import NodeDriver, keep_open
 from pytest_sentinel.load.plan import ENGINES, browsers_for
 from pytest_sentinel.memory.processes import (
     ProcessId,
@@ -237,6 +237,7 @@ class LocalPool:
                 handle_sighup=False,
             )
             held.api = api
+            keep_open(api)
             held.process = await _process_of(api, action.engine)
         except Exception as error:  # Playwright's, or the driver's end
             cause, _, log = str(error).strip().partition("\n")

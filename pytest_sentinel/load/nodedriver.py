@@ -6,6 +6,7 @@ When it dies, everything that Playwright held through it is gone; whoever asks n
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,10 +14,15 @@ from typing import Any, Final
 
 from playwright.async_api import async_playwright
 
+from pytest_sentinel.errors import LocustfileError
+from pytest_sentinel.load.endings import all_of
+from pytest_sentinel.load.playing import is_playing
 from pytest_sentinel.memory.processes import ProcessId, children_of, identify, is_alive, kill_group
 from pytest_sentinel.pool.reaper import Reaper
 
 _STOPPED_WITHIN: Final = 5.0
+
+log = logging.getLogger("pytest_sentinel.load")
 
 
 class NodeDriver:
@@ -46,11 +52,17 @@ class NodeDriver:
             if self._playwright is None:
                 before = set(children_of(os.getpid()))
                 self._playwright = await async_playwright().start()
+                _keep_errors_apart(self._playwright)
                 self.process = _find(before)
                 if self.process is not None:
                     self._reaper.adopt(self.process, self._directory)
                     self._watch_over(self.process)
             return self._playwright
+
+    def kill(self) -> None:
+        """End the driver by force: nobody reads any more what it says."""
+        if self.process is not None and is_alive(self.process):
+            kill_group(self.process)
 
     async def aclose(self) -> None:
         """Stop the driver, if one runs."""
@@ -83,6 +95,33 @@ class NodeDriver:
             self._watch = None
         if self.process is not None:
             self._reaper.release(self.process)
+
+
+def keep_open(browser: Any) -> None:
+    """Refuse that a scenario closes a browser that others use, or whose end is its lease's."""
+    close = browser.close
+
+    async def refuse(*arguments: Any, **options: Any) -> None:
+        if is_playing():
+            raise LocustfileError(
+                "browser.close()",
+                "the browser belongs to the pool, and other users are on it; the context of an"
+                " iteration is closed at its end, or by page.context.close()",
+            )
+        await close(*arguments, **options)
+
+    browser.close = refuse
+
+
+def _keep_errors_apart(playwright: Any) -> None:
+    """Have a listener that raises harm nobody: Playwright would raise it in another's next call."""
+    connection: Any = getattr(getattr(playwright, "_impl_obj", None), "_connection", None)
+    if hasattr(connection, "_on_event_listener_error"):
+
+        def note(error: BaseException) -> None:
+            log.error("an event listener of a scenario raised: %s", all_of(error))
+
+        connection._on_event_listener_error = note
 
 
 def _find(before: set[int]) -> ProcessId | None:

@@ -8,12 +8,13 @@ from typing import Any, Final
 from pytest_sentinel import gates
 from pytest_sentinel.gates import Gate, Verdict
 from pytest_sentinel.load.histogram import Histogram
-from pytest_sentinel.load.tally import VITALS, Outcome, Tally
+from pytest_sentinel.load.tally import ENDED, VITALS, Outcome, Tally
 from pytest_sentinel.telemetry.samples import Samples, Value
 from pytest_sentinel.units import format_duration, format_size
 
 SCHEMA: Final = 1
 LAG_LIMIT: Final = 0.05  # seconds, p99: above it times were measured late
+_HEADS: Final = {Outcome.INFRASTRUCTURE: "infra"}
 _QUANTILES: Final = (0.5, 0.75, 0.95, 0.99)
 
 
@@ -40,14 +41,19 @@ def samples_of(tally: Tally) -> Samples:
         _rate(samples, task, histogram.count, tally.step_failures.get(task, 0))
     for task, histogram in tally.requests.items():
         _rate(samples, task, histogram.count, tally.request_failures.get(task, 0))
+    for task, failed in tally.outside.items():
+        _rate(samples, task, failed, failed)
+    for task, counts in tally.outcomes.items():
+        done = sum(counts.get(one.value, 0) for one in ENDED)
+        _repeat(samples, "iterations_ended", 1.0, done, {"task": task})
+        _repeat(samples, "iterations_ended", 0.0, sum(counts.values()) - done, {"task": task})
     for histogram in tally.waits.values():
         _spread(samples, "pool_wait", histogram, {})
     for name, histogram in tally.vitals.items():
         _spread(samples, name.rpartition("|")[2], histogram, {})
-    ended = tally.count(Outcome.PASSED) + tally.count(Outcome.FAILED)
     lost = tally.count(Outcome.INFRASTRUCTURE)
     _repeat(samples, "infrastructure_rate", 1.0, lost, {})
-    _repeat(samples, "infrastructure_rate", 0.0, ended, {})
+    _repeat(samples, "infrastructure_rate", 0.0, tally.ended(), {})
     if tally.possible:
         samples.take("pool_utilization", tally.busy / tally.possible)
     for target, probes in tally.probes.items():
@@ -72,7 +78,8 @@ def as_json(tally: Tally, verdicts: Iterable[Verdict] = ()) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "begun": tally.begun,
-        "outcomes": {str(outcome): tally.count(outcome) for outcome in Outcome},
+        "ended": tally.ended(),
+        "outcomes": {str(outcome): tally.count(outcome) for outcome in _shown_outcomes(tally)},
         "iterations": {
             name: {
                 **counts,
@@ -103,6 +110,8 @@ def tables(tally: Tally, verdicts: Iterable[Verdict] = ()) -> list[str]:
     lines = [""]
     if tally.outcomes or not tally.tasks:
         lines += ["Browser users", *_iterations(tally)]
+    if tally.ended() < tally.begun:
+        lines.append(f"Ended: {tally.ended()} of {tally.begun} iterations that were begun")
     if tally.tasks:
         told = ", ".join(f"{name} {number}" for name, number in sorted(tally.tasks.items()))
         lines.append(f"Iterations without a browser: {told}")
@@ -131,13 +140,13 @@ def vital_rows(tally: Tally) -> list[dict[str, Any]]:
 
 
 def _iterations(tally: Tally) -> list[str]:
-    head = f"{'iterations of':32}{'passed':>8}{'failed':>8}{'infra':>7}{'dropped':>8}"
+    outcomes = _shown_outcomes(tally)
+    head = f"{'iterations of':32}" + "".join(f"{_HEADS.get(one, one):>9}" for one in outcomes)
     head += f"{'p50':>9}{'p95':>9}{'p99':>9}{'wait p95':>10}"
     rows = [head]
     for name, counts in sorted(tally.outcomes.items()):
         row = f"{name[:31]:32}"
-        for outcome, width in zip(Outcome, (8, 8, 7, 8), strict=True):
-            row += f"{counts.get(outcome.value, 0):>{width}}"
+        row += "".join(f"{counts.get(outcome.value, 0):>9}" for outcome in outcomes)
         row += "".join(f"{_shown(tally.service.get(name), q):>9}" for q in (0.5, 0.95, 0.99))
         row += f"{_shown(tally.waits.get(name), 0.95):>10}"
         rows.append(row)
@@ -146,6 +155,11 @@ def _iterations(tally: Tally) -> list[str]:
             told = ", ".join(f"p{q * 100:g} {_shown(response, q)}" for q in (0.5, 0.95, 0.99))
             rows.append(f"  from the intended start: {told}; {tally.late.get(name, 0)} late")
     return rows
+
+
+def _shown_outcomes(tally: Tally) -> list[Outcome]:
+    """Return the ways in which iterations may have ended; few runs skip any."""
+    return [one for one in Outcome if one is not Outcome.SKIPPED or tally.count(one)]
 
 
 def _vitals(tally: Tally) -> list[str]:

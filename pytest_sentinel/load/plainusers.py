@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Final
 
 from pytest_sentinel.load.desk import Desk
+from pytest_sentinel.load.endings import Kind, ending_of
 from pytest_sentinel.load.roles import is_browser
+from pytest_sentinel.load.tasks import title_of
+
+_COUNTED: Final = "sentinel_counted"
 
 
 def count_tasks(classes: Iterable[Any], desk: Desk) -> None:
@@ -20,8 +24,8 @@ def count_tasks(classes: Iterable[Any], desk: Desk) -> None:
             # A set of tasks is a class, and ends when it likes: what it runs are no iterations.
             cls.tasks = [
                 task
-                if isinstance(task, type)
-                else _counted(f"{cls.__name__}.{task.__name__}", task, desk)
+                if isinstance(task, type) or hasattr(task, _COUNTED)
+                else _counted(f"{cls.__name__}.{title_of(task)}", task, desk)
                 for task in cls.tasks
             ]
 
@@ -29,8 +33,16 @@ def count_tasks(classes: Iterable[Any], desk: Desk) -> None:
 def _counted(name: str, task: Callable[..., Any], desk: Desk) -> Callable[..., Any]:
     @functools.wraps(task)
     def run(*args: Any, **kwargs: Any) -> Any:
-        result = task(*args, **kwargs)
+        try:
+            result = task(*args, **kwargs)
+        except Exception as error:
+            if ending_of(error).kind is Kind.CONTROL:
+                desk.tally.task(name)  # it said what comes next, and was over
+            raise
         desk.tally.task(name)
         return result
 
+    # A partial, or an object that can be called, has no name, and Locust wants one in its tables.
+    run.__name__ = title_of(task)
+    setattr(run, _COUNTED, True)
     return run

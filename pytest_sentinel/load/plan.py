@@ -20,6 +20,7 @@ SLOTS_PER_CORE: Final = 2
 SLOTS_PER_BROWSER: Final = 4
 _GOLDEN: Final = 0.618034  # multiples of it, without their whole part, never lie close together
 _LONGEST_SPREAD: Final = 30.0
+_ANSWER: Final = 10.0  # seconds in which a service says no, and a context opens and closes
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,14 @@ def check_pool(pool: object) -> str:
     except ValueError as error:
         raise SettingError("pool", pool, str(error), "auto, or ws://127.0.0.1:9323") from None
     return str(pool)
+
+
+def longest(terms: Terms, pool: str) -> float:
+    """Return the seconds after which an iteration has ended, whatever happened to it."""
+    services = 1 if pool in ("", "auto") else len(pool.split(","))
+    return (
+        terms.lease_timeout + services * (terms.lease_timeout + _ANSWER) + terms.iteration_timeout
+    )
 
 
 def default_slots(cores: int, memory: int, share: int) -> int:

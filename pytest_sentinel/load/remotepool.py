@@ -16,7 +16,7 @@ from playwright.async_api import Error
 
 from pytest_sentinel.addresses import Address, parse_services
 from pytest_sentinel.errors import PoolUnavailable
-from pytest_sentinel.load.nodedriver import NodeDriver
+from pytest_sentinel.load.nodedriver import NodeDriver, keep_open
 from pytest_sentinel.pool.remote import in_order, look
 
 _CONNECT_SLACK: Final = 10.0
@@ -32,6 +32,7 @@ class RemoteSeat:
 
     def __init__(self, browser: Any) -> None:
         self.browser = browser
+        keep_open(browser)
         self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._closing: asyncio.Task[None] | None = None
         browser.on("disconnected", lambda _: self._end("the lease ended, or its browser died"))

@@ -2,7 +2,8 @@
 
 The same for a sidecar and for one user before a person's eyes.
 Law: a failed step ends its iteration, and a context that was opened is closed, or its browser is
-given up. Knows neither Locust nor where browsers come from.
+given up. However the code of a scenario ends, and if it never does, its iteration has one result
+within a bound. Knows neither Locust nor where browsers come from.
 """
 
 from __future__ import annotations
@@ -11,20 +12,24 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any, Protocol
 
 from pytest_sentinel.load.artifacts import Artifacts
+from pytest_sentinel.load.endings import Kind, all_of, ending_of, failure_of, plain
 from pytest_sentinel.load.plan import Terms
-from pytest_sentinel.load.steps import StepResult, Steps, all_of, failure_of
+from pytest_sentinel.load.playing import play
+from pytest_sentinel.load.steps import StepResult, Steps
 from pytest_sentinel.load.vitals import Vitals
 from pytest_sentinel.load.wire import Failure, PageLoad
 
 _CLOSED_WITHIN = 5.0
 _OPENED_WITHIN = 30.0
 _LAST_WORD_WITHIN = 1.0
+_MOST_LOOKED_AT = 10_000
 _LOST_WITHIN = 0.5  # from a call that fails to the word that its browser is gone
 
-Scenario = Callable[[Any, Any, Any], Awaitable[None]]
+Scenario = Callable[..., Awaitable[None]]
 
 
 class Seat(Protocol):
@@ -49,6 +54,8 @@ class Result:
     Attributes:
         in_step: whether a step has told of the failure.
         state: cookies and storage at its end, if they were to be kept.
+        control: Locust's word for what the user does next; may be empty.
+        immediately: whether an ``InterruptTaskSet`` asked for the next task at once.
     """
 
     outcome: str = "passed"
@@ -56,6 +63,17 @@ class Result:
     in_step: bool = False
     loads: tuple[PageLoad, ...] = ()
     state: Any = None
+    control: str = ""
+    immediately: bool = True
+
+
+class _Cut(Enum):
+    """Why an iteration is cut off."""
+
+    NOT = 0
+    LATE = 1
+    LOST = 2  # its browser
+    STOPPED = 3  # by its user
 
 
 @dataclass(slots=True, eq=False)
@@ -79,77 +97,92 @@ class Iteration:
     host: str | None = None
     state: Any = None
     _context: Any = None
-    _limit: asyncio.Timeout = field(default_factory=lambda: asyncio.timeout(None))
+    _cut: _Cut = _Cut.NOT
+    _result: Result = field(default_factory=Result)
     _steps: Steps = field(init=False)
     _vitals: Vitals = field(init=False)
     _seat: Seat = field(init=False)
+    _over: asyncio.Future[None] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._steps = Steps(self.tell, self._keep, self._judge, self._why_cut)
+        self._steps = Steps(
+            self.tell, self._keep, self._judge, lambda: self._cut is not _Cut.NOT, self._why_cut
+        )
         self._vitals = Vitals(lambda: self._steps.current)
 
     async def on(self, seat: Seat) -> Result:
         """Run it on ``seat``, and return how it went; nothing of it is left in the browser."""
         self._seat = seat
+        self._over = asyncio.get_running_loop().create_future()
         work = asyncio.create_task(self._run())
-        both: set[asyncio.Future[Any]] = {work, seat.lost}
+        either: set[asyncio.Future[Any]] = {self._over, seat.lost}
+        first = asyncio.FIRST_COMPLETED
         try:
-            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-            # A call that is under way says it better, if it fails by itself.
-            await asyncio.wait({work}, timeout=_LOST_WITHIN)
+            await asyncio.wait(either, timeout=self.terms.iteration_timeout, return_when=first)
+            if seat.lost.done():
+                # A call that is under way says it better, if it fails by itself.
+                await asyncio.wait({self._over}, timeout=_LOST_WITHIN)
+            if self._over.done():
+                await asyncio.wait({work})  # what is left to do has bounds of its own
+            else:
+                self._cut = _Cut.LOST if seat.lost.done() else _Cut.LATE
+                await _cut_off(work, seat)
         except asyncio.CancelledError:
-            await _cut(work, seat)
+            self._cut = _Cut.STOPPED
+            await _cut_off(work, seat)
             raise
-        if work.cancelled():
-            return Result("failed", Failure("CancelledError", "the scenario cancelled itself"))
-        if work.done():
-            return work.result()
-        await _cut(work, seat)
-        return Result("infrastructure", Failure("BrowserLost", seat.lost.result()), self.in_step)
+        if self._cut is _Cut.NOT:
+            work.result()  # a bug of ours is raised here
+            return self._result
+        outcome = "failed" if self._cut is _Cut.LATE else "infrastructure"
+        return Result(outcome, self._why_cut(), self.in_step, self._result.loads)
 
     @property
     def in_step(self) -> bool:
         """Whether a step has told why it failed."""
         return self._steps.reported is not None
 
-    async def _run(self) -> Result:
-        result = Result()
-        end = asyncio.get_running_loop().time() + self.terms.iteration_timeout
+    async def _run(self) -> None:
         try:
-            async with self._limit:
-                self._limit.reschedule(end)
-                try:
-                    await self._play(result)
-                except Exception as error:
-                    await self._fail(result, error)
-        except TimeoutError:
-            result.outcome, result.failure = "failed", self._why_cut()
-            result.in_step = self.in_step
+            await self._play()
+        except Exception as error:
+            await self._fail(error)
         finally:
+            self._over.set_result(None)
             await self._close()
-        return result
 
-    async def _play(self, result: Result) -> None:
+    async def _play(self) -> None:
         await self._open()
         page = await self._context.new_page()
         if self.terms.vitals:
             await self._vitals.follow(page)
-        await self.scenario(self.person, page, self._steps)
-        if isinstance(self._steps.reported, Exception):
-            raise self._steps.reported  # whoever caught it: a failed step ends its iteration
-        await self._take_vitals(result)
-        if self.terms.isolation == "user":
-            result.state = await self._context.storage_state()
+        raised = await play(self.scenario, self.person, page, self._steps)
+        if self._cut is not _Cut.NOT:
+            return
+        ending, result = ending_of(raised), self._result
+        result.control, result.immediately = ending.control, ending.immediately
+        if raised is not None and ending.kind is Kind.FAILED:
+            await self._fail(raised)
+        elif self._steps.reported is not None:
+            # Whoever caught it: a failed step fails its iteration.
+            await self._fail(self._steps.reported)
+        elif ending.kind is Kind.SKIPPED:
+            result.outcome, result.failure = "skipped", ending.failure
+        else:
+            await self._take_vitals()
+            if self.terms.isolation == "user":
+                result.state = await self._context.storage_state()
 
-    async def _fail(self, result: Result, error: Exception) -> None:
-        failure = await self._judge(error)
+    async def _fail(self, error: BaseException) -> None:
+        result = self._result
+        result.failure = await self._judge(error)
         result.outcome = "infrastructure" if self._seat.lost.done() else "failed"
-        result.failure = failure
         result.in_step = self._steps.reported is error
         if result.outcome == "failed":
             if not result.in_step:
                 await self._keep("(outside steps)")
-            await self._take_vitals(result)
+            with suppress(Exception):
+                await self._take_vitals()
 
     async def _open(self) -> None:
         """Open the context; one that comes too late, or for nobody, is closed, too."""
@@ -174,17 +207,16 @@ class Iteration:
             await self._vitals.watch(self._context)
         await self.artifacts.begin(self._context, self.name, self.terms.artifacts)
 
-    async def _take_vitals(self, result: Result) -> None:
+    async def _take_vitals(self) -> None:
         if self.terms.vitals and self._context is not None:
             await self._vitals.ask(self._context, _LAST_WORD_WITHIN)
-            result.loads = self._vitals.loads()
+            self._result.loads = self._vitals.loads()
 
     def _why_cut(self) -> Failure | None:
+        if self._cut is _Cut.LATE:
+            return _too_long(self.terms.iteration_timeout)
         if self._seat.lost.done():
             return Failure("BrowserLost", self._seat.lost.result())
-        if self._limit.expired():
-            seconds = self.terms.iteration_timeout
-            return Failure("TimeoutError", f"the iteration took more than {seconds:g} s")
         return None
 
     async def _close(self) -> None:
@@ -206,22 +238,42 @@ class Iteration:
 
     async def _judge(self, error: BaseException) -> Failure:
         """Say what went wrong; that a browser is gone is told a moment after a call has failed."""
-        if "closed" in str(error) or "crashed" in str(error):
+        said = plain(error, _MOST_LOOKED_AT)
+        if "closed" in said or "crashed" in said:
             await asyncio.wait({self._seat.lost}, timeout=_LOST_WITHIN)
         if self._seat.lost.done():
             return Failure("BrowserLost", self._seat.lost.result(), all_of(error))
         return failure_of(error)
 
 
-async def _cut(work: asyncio.Task[Result], seat: Seat) -> None:
+async def call(function: Callable[..., Any], person: Any, within: float) -> Result:
+    """Run what needs no browser, such as an ``on_start``, and return how it went."""
+    work = asyncio.create_task(play(function, person))
+    try:
+        await asyncio.wait({work}, timeout=within)
+    finally:
+        if not work.done():
+            await _cut_off(work, None)
+    if not work.done() or work.cancelled():
+        return Result("failed", _too_long(within))
+    ending = ending_of(work.result())
+    outcome = {Kind.FAILED: "failed", Kind.SKIPPED: "skipped"}.get(ending.kind, "passed")
+    return Result(outcome, ending.failure, control=ending.control, immediately=ending.immediately)
+
+
+async def _cut_off(work: asyncio.Task[Any], seat: Seat | None) -> None:
     """Cancel ``work``; one that does not end loses its browser, and is waited for no longer."""
     work.cancel()
     await asyncio.wait({work}, timeout=2 * _CLOSED_WITHIN)
-    if not work.done():
+    if not work.done() and seat is not None:
         seat.condemn("a scenario went on after it was cancelled")
         await asyncio.wait({work}, timeout=_CLOSED_WITHIN)
     if work.done() and not work.cancelled():
         work.exception()
+
+
+def _too_long(seconds: float) -> Failure:
+    return Failure("TimeoutError", f"the iteration took more than {seconds:g} s")
 
 
 def _look_at(closing: asyncio.Future[None]) -> None:

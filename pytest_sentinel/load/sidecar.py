@@ -2,7 +2,8 @@
 
 ``python -m pytest_sentinel.load.sidecar FD`` speaks wire.py on a socket that it inherits. Law: it
 lives as long as that socket. When its worker closes it or dies, every iteration is cancelled and
-every browser ended; a worker's death ends it even where its own code hangs.
+every browser ended; a worker's death ends it even where its own code hangs. The worker hears the
+end of every iteration that it did not cancel itself, whatever the code of the locustfile did.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -22,15 +23,18 @@ from pytest_sentinel.browsers import prepare
 from pytest_sentinel.errors import LocustfileError, SentinelError, WireError
 from pytest_sentinel.load import wire
 from pytest_sentinel.load.artifacts import Artifacts
+from pytest_sentinel.load.endings import failure_of
 from pytest_sentinel.load.histogram import Histogram
 from pytest_sentinel.load.localpool import LocalPool
-from pytest_sentinel.load.locustfile import UNPATCHED, Found, import_file, scenarios_in
+from pytest_sentinel.load.locustfile import UNPATCHED, Catalogue, Found, catalogue_of, import_file
 from pytest_sentinel.load.nodedriver import NodeDriver
 from pytest_sentinel.load.parentdeath import ask_for_signal
 from pytest_sentinel.load.plan import default_slots
+from pytest_sentinel.load.playing import Watchdog, run
 from pytest_sentinel.load.remotepool import RemotePool
-from pytest_sentinel.load.scenario import Iteration, Result
-from pytest_sentinel.load.steps import StepResult, failure_of, stand_in
+from pytest_sentinel.load.scenario import Iteration, Result, call
+from pytest_sentinel.load.standin import People
+from pytest_sentinel.load.steps import StepResult
 from pytest_sentinel.memory.host import available_memory
 from pytest_sentinel.memory.processes import identify, read_memory
 from pytest_sentinel.pool.reaper import Reaper
@@ -50,18 +54,18 @@ class Sidecar:
 
     Args:
         setup: the worker's first message.
-        scenarios: by name, what it may ask for.
+        catalogue: what it may ask for.
         writer: takes messages to the worker.
         reaper: ends browsers that a kill -9 of this process would leave.
     """
 
     def __init__(
-        self, setup: wire.Setup, scenarios: dict[str, Found], writer: Any, reaper: Reaper
+        self, setup: wire.Setup, catalogue: Catalogue, writer: Any, reaper: Reaper
     ) -> None:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
         slots = setup.slots or default_slots(cores, available_memory(), setup.share)
         self._setup = setup
-        self._scenarios = scenarios
+        self._catalogue = catalogue
         self._writer = writer
         self._driver = NodeDriver(reaper, os.environ.get("TMPDIR"))
         self.local = LocalPool(
@@ -69,7 +73,8 @@ class Sidecar:
         )
         self._remote: dict[str, RemotePool] = {}
         self._iterations: dict[int, asyncio.Task[None]] = {}
-        self._persons: dict[tuple[int, type], Any] = {}
+        self._cancelled: set[int] = set()
+        self._people = People(setup.options)
         self._states: dict[int, Any] = {}
         self._artifacts = Artifacts(Path(setup.artifacts), str(os.getpid()))
         self._lag = Histogram()
@@ -80,14 +85,16 @@ class Sidecar:
             case wire.Run():
                 task = asyncio.create_task(self._run(message))
                 self._iterations[message.iteration] = task
-                task.add_done_callback(lambda _: self._iterations.pop(message.iteration, None))
+                task.add_done_callback(lambda _: self._forget(message.iteration))
             case wire.Cancel(iteration):
                 if iteration in self._iterations:
+                    self._cancelled.add(iteration)
                     self._iterations[iteration].cancel()
             case wire.Leave(user):
                 self._states.pop(user, None)
-                for key in [key for key in self._persons if key[0] == user]:
-                    del self._persons[key]
+                self._people.leave(user)
+            case wire.Options(options):
+                self._people.options = options
             case wire.Close():
                 return False
             case _:
@@ -130,41 +137,75 @@ class Sidecar:
         counters = self.local.counters()
         return wire.Figures(slots, waiting, running, busy, possible, lag, memory, counters)
 
+    def renew_driver(self) -> None:
+        """End Playwright's driver; those who need one get another."""
+        self._driver.kill()
+
+    def _forget(self, iteration: int) -> None:
+        self._iterations.pop(iteration, None)
+        self._cancelled.discard(iteration)
+
     async def _run(self, run: wire.Run) -> None:
         """Run one iteration, and tell how it ended; one that is cancelled tells nothing."""
         loop = asyncio.get_running_loop()
         asked_at = loop.time()
-        started_at: float | None = None
-        found = self._scenarios.get(run.scenario)
-        if found is None:
-            why = LocustfileError(", ".join(self._setup.files), f"has no task {run.scenario}")
-            self._say(wire.Ended(run.iteration, "infrastructure", 0.0, 0.0, failure_of(why)))
-            return
+        seated_at: list[float] = []
         try:
-            pool = self._pool(run.pool)
-            async with pool.seat(found.terms.browser, found.terms.lease_timeout) as seat:
-                started_at = loop.time()
-                result = await self._iterate(run, found).on(seat)
-                ended_at = loop.time()
+            result = await self._serve(run, seated_at)
         except SentinelError as error:
-            result, ended_at = Result("infrastructure", failure_of(error)), loop.time()
-        except Exception as error:  # a bug, or a driver that does not start
+            result = Result("infrastructure", failure_of(error))
+        except asyncio.CancelledError as error:
+            if run.iteration in self._cancelled or self._writer.is_closing():
+                raise
+            log.warning("iteration %d of %s was cancelled by another", run.iteration, run.scenario)
+            result = Result("infrastructure", failure_of(error))
+        except BaseException as error:  # a bug, or a driver that does not start
             log.exception("iteration %d of %s", run.iteration, run.scenario)
-            result, ended_at = Result("infrastructure", failure_of(error)), loop.time()
+            result = Result("infrastructure", failure_of(error))
         if result.state is not None:
             self._states[run.user] = result.state
-        waited = (started_at or ended_at) - asked_at
+        ended_at = loop.time()
+        began_at = seated_at[0] if seated_at else ended_at
         self._say(
             wire.Ended(
                 run.iteration,
                 result.outcome,
-                waited,
-                ended_at - (started_at or ended_at),
+                began_at - asked_at,
+                ended_at - began_at,
                 result.failure,
                 result.in_step,
                 result.loads,
+                result.control,
+                result.immediately,
             )
         )
+
+    async def _serve(self, run: wire.Run, seated_at: list[float]) -> Result:
+        """Return how an iteration went; note when it had what it needed.
+
+        Raises:
+            SentinelError: there is no such task, or no browser for it.
+        """
+        now = asyncio.get_running_loop().time
+        found = self._catalogue.scenarios.get(run.scenario)
+        if found is None:
+            raise LocustfileError(", ".join(self._setup.files), f"has no task {run.scenario}")
+        if not found.needs_page:
+            seated_at.append(now())
+            try:
+                person = self._people.find(run, found.cls, self._catalogue.sets)
+            except BaseException as error:  # of the locustfile
+                return Result("failed", failure_of(error))
+            return await call(found.function, person, found.terms.iteration_timeout)
+        async with self._pool(run.pool).seat(
+            found.terms.browser, found.terms.lease_timeout
+        ) as seat:
+            seated_at.append(now())
+            try:
+                iteration = self._iterate(run, found)
+            except BaseException as error:  # of the locustfile
+                return Result("failed", failure_of(error))
+            return await iteration.on(seat)
 
     def _iterate(self, run: wire.Run, found: Found) -> Iteration:
         def tell(step: StepResult) -> None:
@@ -172,13 +213,10 @@ class Sidecar:
                 wire.StepEnded(run.iteration, step.name, step.started, step.seconds, step.failure)
             )
 
-        key = (run.user, found.cls)
-        if key not in self._persons:
-            self._persons[key] = stand_in(found.cls, run.user, run.host)
         return Iteration(
-            found.task.scenario,
+            found.function,
             run.scenario,
-            self._persons[key],
+            self._people.find(run, found.cls, self._catalogue.sets),
             found.terms,
             self._artifacts,
             tell,
@@ -200,12 +238,21 @@ class Sidecar:
             self._writer.write(wire.encode(message))
 
 
-async def serve(connection: socket.socket, reaper: Reaper) -> None:
-    """Serve the worker at the other end of ``connection`` until it closes it."""
+async def serve(
+    connection: socket.socket, reaper: Reaper, broken: list[Callable[[], None]]
+) -> None:
+    """Serve the worker at the other end of ``connection`` until it closes it.
+
+    Args:
+        connection: the worker's.
+        reaper: ends what a kill -9 of this process would leave.
+        broken: takes what to call when Playwright's connection may be broken.
+    """
     reader, writer = await asyncio.open_unix_connection(sock=connection)
     frames = wire.Frames()
     sidecar: Sidecar | None = None
     watch: asyncio.Task[None] | None = None
+    watchdog = Watchdog()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, reader.feed_eof)
     try:
         goes_on = True
@@ -214,12 +261,14 @@ async def serve(connection: socket.socket, reaper: Reaper) -> None:
                 if isinstance(message, wire.Setup):
                     try:
                         modules = [import_file(Path(file)) for file in message.files]
-                        scenarios = scenarios_in(modules)
+                        catalogue = catalogue_of(modules)
                     except SentinelError as error:
                         writer.write(wire.encode(wire.Broken(failure_of(error))))
                         goes_on = False
                         break
-                    sidecar = Sidecar(message, scenarios, writer, reaper)
+                    sidecar = Sidecar(message, catalogue, writer, reaper)
+                    broken.append(sidecar.renew_driver)
+                    watchdog.start()
                     watch = asyncio.create_task(sidecar.keep_watch())
                     writer.write(wire.encode(wire.Ready(os.getpid(), sidecar.local.slots)))
                 elif sidecar is not None:
@@ -227,6 +276,7 @@ async def serve(connection: socket.socket, reaper: Reaper) -> None:
     finally:
         if watch is not None:
             watch.cancel()
+            watchdog.stop()
         if sidecar is not None:
             await sidecar.aclose()
         writer.close()
@@ -251,12 +301,19 @@ def main() -> None:
         if own is not None:
             # Killed, this process leaves its group and its files to the reaper.
             reaper.adopt(own, directory)
+        broken: list[Callable[[], None]] = []
+        is_clean = True
         try:
-            asyncio.run(serve(connection, reaper))
+            is_clean = run(serve(connection, reaper, broken), lambda: [renew() for renew in broken])
         finally:
             if own is not None:
                 reaper.release(own)
             reaper.close()
+    if not is_clean:
+        # Threads of the locustfile that do not end would hold this process.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
 
 
 @contextmanager

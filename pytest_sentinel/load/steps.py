@@ -1,18 +1,21 @@
 """Steps: what a scenario times, and what it says when one fails; and a scenario as a test.
 
-Law: a step is told whether it went well or not, once; one that is cut off by its user is not.
+Law: a step is told whether it went well or not, once. One that is cut off by its user, or left by
+a skip, is not told: it was neither.
 """
 
 from __future__ import annotations
 
 import asyncio
+import inspect
 import time
-import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from types import TracebackType
 from typing import Any
 
+from pytest_sentinel.load.endings import Kind, ending_of, failure_of, plain
+from pytest_sentinel.load.standin import stand_in
 from pytest_sentinel.load.wire import Failure
 
 
@@ -34,13 +37,15 @@ class Steps:
         tell: called with each step that ended.
         failed: awaited while the page is still as the failure left it.
         judge: says what a failure is, once it is known whose fault it was.
-        cut: says why a step is cut off, unless nobody listens to it any more.
+        is_cut: whether the iteration is being cut off, and an end of it is nobody's own.
+        why_cut: says why, unless nobody listens to it any more.
     """
 
     tell: Callable[[StepResult], None]
     failed: Callable[[str], Awaitable[None]]
     judge: Callable[[BaseException], Awaitable[Failure]]
-    cut: Callable[[], Failure | None] = lambda: None
+    is_cut: Callable[[], bool] = lambda: False
+    why_cut: Callable[[], Failure | None] = lambda: None
     under_way: list[str] = field(default_factory=list)
     last: str = ""
     reported: BaseException | None = None
@@ -50,42 +55,56 @@ class Steps:
         """The name of the step that is under way, or was last."""
         return self.under_way[-1] if self.under_way else self.last
 
-    @asynccontextmanager
-    async def __call__(self, name: str) -> AsyncIterator[None]:
+    def __call__(self, name: str) -> _Step:
         """Time a step."""
-        started, began = time.time(), time.perf_counter()
-        self.under_way.append(name)
-        self.last = name
+        return _Step(self, plain(name))
+
+
+class _Step:
+    """One step. No generator: what a body raises would mean something else to one."""
+
+    def __init__(self, steps: Steps, name: str) -> None:
+        self._steps = steps
+        self._name = name
+        self._started = self._began = 0.0
+
+    async def __aenter__(self) -> None:
+        self._started, self._began = time.time(), time.perf_counter()
+        self._steps.under_way.append(self._name)
+        self._steps.last = self._name
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        seconds = time.perf_counter() - self._began
         try:
-            yield
-        except Exception as error:
-            seconds = time.perf_counter() - began
-            failure = await self.judge(error)
-            if self.reported is not error:
-                await self.failed(name)
-            self.reported = error
-            self.tell(StepResult(name, started, seconds, failure))
-            raise
-        except asyncio.CancelledError as error:
-            if (why := self.cut()) is not None:
-                self.reported = error
-                self.tell(StepResult(name, started, time.perf_counter() - began, why))
-            raise
-        else:
-            self.tell(StepResult(name, started, time.perf_counter() - began))
+            await self._end(seconds, error)
         finally:
-            self.under_way.pop()
+            self._steps.under_way.remove(self._name)
 
+    async def _end(self, seconds: float, error: BaseException | None) -> None:
+        steps = self._steps
+        meant = ending_of(error).kind
+        if meant is Kind.SKIPPED:
+            return
+        if error is None or meant is not Kind.FAILED:
+            self._tell(seconds, None)
+        elif isinstance(error, asyncio.CancelledError) and steps.is_cut():
+            if (why := steps.why_cut()) is not None:
+                steps.reported = error
+                self._tell(seconds, why)
+        else:
+            failure = await steps.judge(error)
+            if steps.reported is not error:
+                await steps.failed(self._name)
+            steps.reported = error
+            self._tell(seconds, failure)
 
-def failure_of(error: BaseException) -> Failure:
-    """Return what an exception says, in short and in full."""
-    first = (str(error).strip().splitlines() or [""])[0][:300]
-    return Failure(type(error).__name__, first, all_of(error))
-
-
-def all_of(error: BaseException) -> str:
-    """Return all that an exception says, with where it came from."""
-    return "".join(traceback.format_exception(error))[-8000:]
+    def _tell(self, seconds: float, failure: Failure | None) -> None:
+        self._steps.tell(StepResult(self._name, self._started, seconds, failure))
 
 
 async def run_scenario(
@@ -114,15 +133,7 @@ async def run_scenario(
 
     if person is None and hasattr(task, "owner"):
         person = stand_in(task.owner, 1, host)
-    await scenario(person, page, Steps(steps.append, nothing, judge))
+    made = scenario(person, page, Steps(steps.append, nothing, judge))
+    if inspect.isawaitable(made):
+        await made
     return steps
-
-
-def stand_in(cls: type, number: int, host: str | None) -> Any:
-    """Return what scenarios of ``cls`` get as ``self``: its attributes and methods, no Locust."""
-    person: Any = object.__new__(cls)
-    person.environment = None
-    person.user_number = number
-    if host is not None:
-        person.host = host
-    return person

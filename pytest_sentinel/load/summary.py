@@ -36,6 +36,8 @@ def summary_of(tally: Tally, seconds: float) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "seconds": round(seconds, 3),
+        "begun": tally.begun,
+        "ended": tally.ended(),
         "iterations": sum(tasks.values()),
         "tasks": dict(sorted(tasks.items())),
         "requests": total.count,

@@ -28,7 +28,11 @@ class Outcome(enum.StrEnum):
     PASSED = "passed"
     FAILED = "failed"
     INFRASTRUCTURE = "infrastructure"  # lost to a browser, a pool or a sidecar
+    SKIPPED = "skipped"  # the task said so, as by pytest.skip
     DROPPED = "dropped"  # cut off by the end of its user, or never begun because it was too late
+
+
+ENDED: Final = (Outcome.PASSED, Outcome.FAILED, Outcome.SKIPPED)
 
 
 class Tally(msgspec.Struct, array_like=True):
@@ -48,6 +52,7 @@ class Tally(msgspec.Struct, array_like=True):
         lag: by how much event loops of sidecars were late, in seconds.
         memory: highest PSS seen of a worker with its sidecar and browsers, by worker.
         probes, probe_failures: looks at services, by address.
+        outside: iterations that failed outside of their steps, by ``Class.task``.
         unhealthy: why figures of this run cannot be trusted, by how often.
     """
 
@@ -70,10 +75,15 @@ class Tally(msgspec.Struct, array_like=True):
     tasks: dict[str, int] = msgspec.field(default_factory=dict)
     probes: dict[str, int] = msgspec.field(default_factory=dict)
     probe_failures: dict[str, int] = msgspec.field(default_factory=dict)
+    outside: dict[str, int] = msgspec.field(default_factory=dict)
 
     def begin(self) -> None:
         """Count an iteration that is handed out."""
         self.begun += 1
+
+    def failed_outside(self, scenario: str) -> None:
+        """Count an iteration whose failure no step has told."""
+        _add(self.outside, scenario, 1)
 
     def end(self, scenario: str, outcome: Outcome) -> None:
         """Count the end of an iteration."""
@@ -84,6 +94,10 @@ class Tally(msgspec.Struct, array_like=True):
         """Return how many iterations have ended, or ended in one way."""
         wanted = Outcome if outcome is None else (outcome,)
         return sum(counts.get(one.value, 0) for counts in self.outcomes.values() for one in wanted)
+
+    def ended(self) -> int:
+        """Return how many iterations came to an end of their own: neither cut off nor lost."""
+        return sum(self.count(one) for one in ENDED)
 
     def in_flight(self) -> int:
         """Return how many iterations are handed out and have not ended."""
@@ -155,7 +169,7 @@ class Tally(msgspec.Struct, array_like=True):
             for key, histogram in getattr(other, name).items():
                 _at(kept, key, Histogram).merge(histogram)
         for name in ("late", "step_failures", "request_failures", "unhealthy", "tasks",
-                     "probes", "probe_failures"):  # fmt: skip
+                     "probes", "probe_failures", "outside"):  # fmt: skip
             for key, number in getattr(other, name).items():
                 _add(getattr(self, name), key, number)
         for worker, memory in other.memory.items():

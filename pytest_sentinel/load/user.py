@@ -1,18 +1,16 @@
 """A Locust user whose tasks run in a real browser. The only file that imports Locust.
 
-Law: an iteration is booked once, here, whatever became of it: passed, failed, lost to
+Law: an iteration is booked once, here, whatever became of it: passed, failed, skipped, lost to
 infrastructure, or dropped when its user was killed. Steps become requests of type ``STEP`` in the
-greenlet of their user.
+greenlet of their user; Locust's words, such as ``StopUser``, are raised here again.
 """
 
 from __future__ import annotations
 
-import functools
-import inspect
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Any, ClassVar, Final, TypeVar, overload
 
 if "pytest" in sys.modules and "locust" not in sys.modules:
@@ -21,39 +19,33 @@ if "pytest" in sys.modules and "locust" not in sys.modules:
 
 import gevent
 import locust
-from locust import User
+from locust import User, exception
 from locust.dispatch import UsersDispatcher
 from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING
 
-from pytest_sentinel.errors import IterationLost, LocustfileError, ScenarioFailed, SidecarFailed
+from pytest_sentinel.errors import (
+    IterationLost,
+    LocustfileError,
+    NotInSidecar,
+    ScenarioFailed,
+    SentinelError,
+    SidecarFailed,
+)
 from pytest_sentinel.load import hooks, wire
 from pytest_sentinel.load.desk import Desk
-from pytest_sentinel.load.plan import check_pool, first_start, terms_of
+from pytest_sentinel.load.plan import check_pool, first_start, longest, terms_of
+from pytest_sentinel.load.standin import is_stand_in
 from pytest_sentinel.load.tally import Outcome
+from pytest_sentinel.load.tasks import Plan, as_scenario, is_async, is_task_set, plan_of
 
 STEP: Final = "STEP"
 FLOW: Final = "FLOW"
 _BREATH: Final = 1.0  # seconds that a lost iteration takes at least
+_STARTED: Final = "_sentinel_started"
+_STARTS: Final = 3  # tries of an on_start that was lost to a browser
+_STOPPED_WITHIN: Final = 10.0  # seconds that an on_stop may take
 
 _F = TypeVar("_F", bound=Callable[..., Any])
-
-
-def _as_task(function: Any, weight: int) -> Any:
-    """Return what Locust calls for an async task: it runs the task where the browsers are."""
-
-    @functools.wraps(function)
-    def run(user: Any, *args: Any, **kwargs: Any) -> Any:
-        if args or kwargs:
-            return function(user, *args, **kwargs)  # another scenario calls it as it was written
-        if not isinstance(user, BrowserUser):
-            name = getattr(function, "__qualname__", function)
-            raise LocustfileError(str(name), "an async task belongs directly to a BrowserUser")
-        return user.perform(run)
-
-    made: Any = run
-    made.scenario = function
-    made.locust_task_weight = weight
-    return made
 
 
 @overload
@@ -67,17 +59,19 @@ def task(weight: int = 1) -> Callable[[_F], _F]:  # noqa: D418
 
 
 def task(weight: Any = 1) -> Any:
-    """Mark a method of a BrowserUser as a task, as Locust's own decorator does.
+    """Mark a method of a BrowserUser, or a set of tasks, as Locust's own decorator does.
 
     Raises:
         LocustfileError: it is not ``async def``.
     """
 
     def decorate(function: Any, number: int) -> Any:
-        if not inspect.iscoroutinefunction(function):
+        if is_task_set(function):
+            return locust.task(number)(function)
+        if not is_async(function):
             name = getattr(function, "__qualname__", str(function))
             raise LocustfileError(name, "a task of a BrowserUser is written with async def")
-        return _as_task(function, number)
+        return as_scenario(function, number)
 
     if callable(weight):
         return decorate(weight, 1)
@@ -93,6 +87,14 @@ def require(*thresholds: str) -> None:
         GateError: one makes no sense.
     """
     hooks.require(thresholds)
+
+
+class _Nothing:
+    """What an ``on_start`` that does nothing returns: it may be awaited."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        return
+        yield
 
 
 class BrowserUser(User):
@@ -113,6 +115,7 @@ class BrowserUser(User):
 
     abstract = True
     sentinel_browser_user = True
+    sentinel_plan: ClassVar[Plan]
 
     pool: ClassVar[str] = "auto"
     browser: ClassVar[str] = "chromium"
@@ -129,49 +132,93 @@ class BrowserUser(User):
     flow_requests: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Check the terms, and take tasks that were marked by Locust's own decorator.
+        """Check the terms, and have tasks, ``on_start`` and ``on_stop`` run where browsers are.
 
         Raises:
+            LocustfileError: one of them cannot.
             SettingError: an attribute is bad.
         """
         super().__init_subclass__(**kwargs)
         terms_of(cls)
         check_pool(cls.pool)
-        taken: dict[Any, Any] = {}
-        for name, value in list(vars(cls).items()):
-            if inspect.iscoroutinefunction(value) and hasattr(value, "locust_task_weight"):
-                taken[value] = _as_task(value, value.locust_task_weight)
-                setattr(cls, name, taken[value])
-            if hasattr(getattr(cls, name), "scenario"):
-                getattr(cls, name).owner = cls
-        cls.tasks = [taken.get(entry, entry) for entry in cls.tasks]
+        cls.sentinel_plan = plan_of(cls)
+        hooks.note_class(cls)
 
     def __init__(self, environment: Any) -> None:
         super().__init__(environment)
-        self._desk: Desk = hooks.desk_of(environment)
-        self.user_number = self._desk.newcomer()
         self._is_new = True
+        if not is_stand_in(self):
+            self._desk: Desk = hooks.desk_of(environment)
+            self.user_number = self._desk.newcomer()
 
-    def perform(self, chosen: Any) -> None:
-        """Run one iteration of a task, and book how it ended.
+    def on_start(self) -> Any:
+        """Do nothing; yours may be ``async``, and take a page and steps."""
+        return _Nothing()
+
+    def on_stop(self) -> Any:
+        """Do nothing; yours may be ``async``, and take a page and steps."""
+        return _Nothing()
+
+    def wait(self) -> None:
+        """Wait as ``wait_time`` says; not in a task.
+
+        Raises:
+            NotInSidecar: a task calls it.
+        """
+        if is_stand_in(self):
+            raise NotInSidecar("self.wait()", "write `await asyncio.sleep(seconds)`")
+        super().wait()  # type: ignore[no-untyped-call]
+
+    def stop(self, force: bool = False) -> bool:
+        """Stop this user; not in a task.
+
+        Raises:
+            NotInSidecar: a task calls it.
+        """
+        if is_stand_in(self):
+            raise NotInSidecar("self.stop()", "write `raise StopUser()`")
+        return bool(super().stop(force))
+
+    def perform(self, holder: Any, chosen: Any) -> None:
+        """Run what Locust has chosen: a task, or an ``on_start`` or ``on_stop``.
+
+        Args:
+            holder: this user, or the set of tasks that it is in.
+            chosen: the wrapped function.
+            chosen: the wrapped function.
 
         Raises:
             IterationLost: it was lost, and not the application's fault.
             ScenarioFailed: it failed outside of its steps.
         """
-        scenario = f"{type(self).__name__}.{chosen.__name__}"
+        scenario = self.sentinel_plan.name(type(holder), chosen)
+        hook = getattr(chosen, "hook", "")
+        if hook == "on_start":
+            self._spread_out()
+            self._start(holder, scenario)
+        elif hook == "on_stop":
+            self._stop(holder, scenario)
+        else:
+            self._iterate(holder, scenario)
+
+    def _iterate(self, holder: Any, scenario: str) -> None:
+        """Run one iteration of a task, and book how it ended."""
         self._spread_out()
         intended = self._wait_for_start(scenario)
         tally = self._desk.tally
-        outcome, failure, in_step = Outcome.DROPPED, None, False
+        ended: wire.Ended | None = None
+        outcome, failure = Outcome.DROPPED, None
         began = time.perf_counter()
+        self._start_again(holder)
         tally.begin()
         try:
-            ended = self._follow(scenario)
-            outcome, failure, in_step = Outcome(ended.outcome), ended.failure, ended.in_step
+            ended = self._follow(holder, scenario)
+            outcome, failure = Outcome(ended.outcome), ended.failure
             response = None if intended is None else time.monotonic() - intended
-            if outcome is not Outcome.INFRASTRUCTURE:
+            if outcome in (Outcome.PASSED, Outcome.FAILED):
                 tally.served(scenario, ended.seconds, response)
+            if outcome is Outcome.FAILED and not ended.in_step:
+                tally.failed_outside(scenario)
             tally.waited(scenario, ended.waited)
             for load in ended.loads:
                 tally.page(load)
@@ -180,24 +227,79 @@ class BrowserUser(User):
             failure = wire.Failure(type(error).__name__, str(error))
         finally:
             tally.end(scenario, outcome)
-        if self.flow_requests and outcome is not Outcome.INFRASTRUCTURE:
+        if self.flow_requests and outcome in (Outcome.PASSED, Outcome.FAILED):
             self._fire(FLOW, scenario, time.time(), time.perf_counter() - began, failure)
-        if failure is None:
-            return
-        if outcome is Outcome.INFRASTRUCTURE:
+        if failure is not None and outcome is Outcome.INFRASTRUCTURE:
             # What fails at once would else be tried as fast as this machine can.
-            self._idle(lambda: gevent.sleep(max(0.0, _BREATH - time.perf_counter() + began)))
+            self._breathe(began)
             raise IterationLost(scenario, f"{failure.kind}: {failure.message}")
-        if not in_step:
-            raise ScenarioFailed(failure.kind, failure.message, failure.detail)
+        if ended is not None:
+            _settle(ended)
 
-    def _follow(self, scenario: str) -> wire.Ended:
+    def _start(self, holder: Any, scenario: str) -> None:
+        """Run an ``on_start`` to its end; one that was lost is tried again."""
+        for left in reversed(range(_STARTS)):
+            began = time.perf_counter()
+            try:
+                ended = self._follow(holder, scenario)
+            except SidecarFailed as error:
+                failure = wire.Failure(type(error).__name__, str(error))
+                ended = wire.Ended(0, Outcome.INFRASTRUCTURE, 0.0, 0.0, failure)
+            if ended.outcome != Outcome.INFRASTRUCTURE:
+                assert self._desk.link is not None, "bug: a user in a process that runs none"
+                holder._sentinel_started = self._desk.link.launches
+                _settle(ended)
+                return
+            if left:
+                self._breathe(began)
+        assert ended.failure is not None, "bug: lost without a cause"
+        raise IterationLost(scenario, f"{ended.failure.kind}: {ended.failure.message}")
+
+    def _start_again(self, holder: Any) -> None:
+        """Have a sidecar that took the place of another know what ``on_start`` left on ``self``."""
+        link = self._desk.link
+        assert link is not None, "bug: a user in a process that runs none"
+        started = [held for held in (self, *_sets_of(holder)) if hasattr(held, _STARTED)]
+        if not started:
+            return
+        try:
+            link.wait_ready()
+        except SidecarFailed:
+            return  # the iteration hears it, too
+        for held in started:
+            if held._sentinel_started != link.launches:
+                self._start(held, self.sentinel_plan.name(type(held), type(held).on_start))
+
+    def _stop(self, holder: Any, scenario: str) -> None:
+        """Run an ``on_stop``, if there is a sidecar that knows this user, and not for ever."""
+        link = self._desk.link
+        if link is None or link.pid is None:
+            return
+        try:
+            with gevent.Timeout(_STOPPED_WITHIN):
+                ended = self._follow(holder, scenario)
+            _settle(ended)
+        except gevent.Timeout:
+            error: Exception = ScenarioFailed(
+                "TimeoutError", f"{scenario} took more than {_STOPPED_WITHIN:g} s"
+            )
+        except (SentinelError, ScenarioFailed) as raised:
+            error = raised
+        else:
+            return
+        self.environment.events.user_error.fire(
+            user_instance=self, exception=error, tb=error.__traceback__
+        )
+
+    def _follow(self, holder: Any, scenario: str) -> wire.Ended:
         """Have the sidecar run an iteration, fire its steps, and return its end."""
         desk = self._desk
         assert desk.link is not None, "bug: a user in a process that runs none"
         pool = hooks.pool_of(self.environment) or self.pool
-        run = wire.Run(desk.number(), self.user_number, scenario, self.host, pool)
-        for message in desk.link.iterate(run):
+        names = self.sentinel_plan.sets
+        path = tuple((_number(held, desk), names[type(held)]) for held in _sets_of(holder))
+        run = wire.Run(desk.number(), self.user_number, scenario, self.host, pool, path)
+        for message in desk.link.iterate(run, longest(terms_of(type(self)), pool)):
             if isinstance(message, wire.Ended):
                 return message
             name = f"{scenario}/{message.step}"
@@ -250,21 +352,80 @@ class BrowserUser(User):
     def _idle(self, wait: Callable[[], None]) -> None:
         """Wait in a way in which a user may be stopped at once, as between tasks."""
         if self._state == LOCUST_STATE_STOPPING:
-            raise locust.exception.StopUser
+            raise exception.StopUser
         self._state = LOCUST_STATE_WAITING
         wait()
         if self._state == LOCUST_STATE_STOPPING:
-            raise locust.exception.StopUser
+            raise exception.StopUser
         self._state = LOCUST_STATE_RUNNING
+
+    def _breathe(self, began: float) -> None:
+        self._idle(lambda: gevent.sleep(max(0.0, _BREATH - time.perf_counter() + began)))
 
     def _usual_wait(self) -> float:
         """Return what ``wait_time`` says to a user of this class who has done nothing yet."""
         stranger: Any = object.__new__(type(self))
+        stranger.environment, stranger.user_number = self.environment, self.user_number
         stranger._cp_last_run, stranger._cp_last_wait_time = time.perf_counter(), 0.0
         try:
             return float(stranger.wait_time())
         except Exception:  # one that needs a user who has begun
             return 0.0
+
+
+def _sets_of(holder: Any) -> list[Any]:
+    """Return the sets of tasks from the user's to ``holder``."""
+    found: list[Any] = []
+    while not isinstance(holder, BrowserUser):
+        found.insert(0, holder)
+        holder = holder.parent
+    return found
+
+
+def _number(held: Any, desk: Desk) -> int:
+    number: int | None = vars(held).get("_sentinel_number")
+    if number is None:
+        held._sentinel_number = number = desk.number()
+    return number
+
+
+def _settle(ended: wire.Ended) -> None:
+    """Raise what Locust is to hear of an end: a failure that no step told, or a word of its own."""
+    failure = ended.failure
+    if ended.control == "GreenletExit":
+        raise gevent.GreenletExit
+    if ended.control == "InterruptTaskSet":
+        raise exception.InterruptTaskSet(ended.immediately)  # type: ignore[no-untyped-call]
+    if ended.control:
+        raise getattr(exception, ended.control)
+    if failure is not None and ended.outcome == Outcome.FAILED and not ended.in_step:
+        raise ScenarioFailed(failure.kind, failure.message, failure.detail)
+
+
+def main(*, is_headless: bool = False) -> None:
+    """Run Locust with our options, also for a locustfile that does not import us.
+
+    Args:
+        is_headless: whether there is no web interface where nobody has said anything about it.
+    """
+    from locust.argument_parser import get_parser
+    from locust.main import main as locust_main
+
+    hooks.say_in_one_line()
+    if is_headless:
+        parser = get_parser()
+        parser.parse_known_args()
+        said = parser.get_source_to_settings_dict()
+        named = {
+            action.dest
+            for source, settings in said.items()
+            if source != "defaults"
+            for action, _ in settings.values()
+            if action is not None
+        }
+        if not named & {"headless", "headful", "autostart"}:
+            sys.argv.append("--headless")
+    locust_main()  # type: ignore[no-untyped-call]
 
 
 hooks.register(locust.events, UsersDispatcher)

@@ -18,6 +18,7 @@ from pytest_sentinel.load.wire import PageLoad
 _SCRIPT: Final = Path(__file__).with_name("vitals.js").read_text()
 _BINDING: Final = "__sentinelVitals"
 _READ: Final = "window.__sentinelRead ? window.__sentinelRead() : null"
+_MOST: Final = 1e12
 _MOST_LOADS: Final = 500  # of one iteration
 
 
@@ -106,7 +107,13 @@ class Vitals:
             self._opened_in = self._step()
 
     def _take(self, text: str) -> None:
-        facts = json.loads(text)
+        try:
+            facts = json.loads(text)
+            facts = {name: facts.get(name) for name in ("load", "ttfb", "fcp", "lcp", "inp", "cls")}
+        except (ValueError, TypeError, AttributeError, RecursionError):
+            return  # a page may call what measures it, and say what it likes
+        if not isinstance(facts["load"], str):
+            return
         known = self._loads.get(facts["load"])
         if known is None and len(self._loads) >= _MOST_LOADS:
             return
@@ -122,8 +129,16 @@ def _look_at(line: asyncio.Task[Any]) -> None:
 
 def _load_of(facts: dict[str, Any]) -> PageLoad:
     seconds = {name: _seconds(facts.get(name)) for name in ("ttfb", "fcp", "lcp", "inp")}
-    return PageLoad(page=facts["page"], cls=facts.get("cls"), **seconds)
+    return PageLoad(page=facts["page"], cls=_number(facts.get("cls")), **seconds)
 
 
-def _seconds(milliseconds: float | None) -> float | None:
-    return None if milliseconds is None else milliseconds / 1000
+def _seconds(milliseconds: object) -> float | None:
+    number = _number(milliseconds)
+    return None if number is None else number / 1000
+
+
+def _number(value: object) -> float | None:
+    """Return a number that may be one of a page; None for what is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < _MOST:
+        return None
+    return float(value)

@@ -8,7 +8,7 @@ that its worker gave it and gives to no other.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -36,6 +36,7 @@ class Setup(_Message, tag="setup", frozen=True):
         owner: whose leases these are, for a pool elsewhere.
         artifacts: the directory for what failures leave.
         headed: whether its own browsers have windows.
+        options: Locust's own options and the locustfile's, those that are plain values.
     """
 
     files: tuple[str, ...]
@@ -46,16 +47,29 @@ class Setup(_Message, tag="setup", frozen=True):
     artifacts: str = "sentinel-load"
     headed: bool = False
     launch_args: tuple[str, ...] = ()
+    options: dict[str, Any] = {}
+
+
+class Options(_Message, tag="options", frozen=True):
+    """What the options are from now on: a run that begins may change them."""
+
+    options: dict[str, Any]
 
 
 class Run(_Message, tag="run", frozen=True):
-    """Run one iteration of ``scenario``, written as Class.task, for a user."""
+    """Run one iteration of ``scenario``, written as Class.task, for a user.
+
+    Attributes:
+        path: the sets of tasks that the user is in, the innermost last: the number that each has
+            as long as the user is in it, and the name of its class.
+    """
 
     iteration: int
     user: int
     scenario: str
     host: str | None
     pool: str
+    path: tuple[tuple[int, str], ...] = ()
 
 
 class Cancel(_Message, tag="cancel", frozen=True):
@@ -127,9 +141,12 @@ class Ended(_Message, tag="ended", frozen=True):
     """An iteration ended, after all its steps.
 
     Attributes:
-        outcome: ``passed``, ``failed``, or ``infrastructure`` when a browser or pool was to blame.
+        outcome: ``passed``, ``failed``, ``skipped``, or ``infrastructure`` when a browser or pool
+            was to blame.
         waited: seconds until it had a browser; ``seconds`` is what it took from there.
         in_step: whether a step has told of the failure already.
+        control: Locust's word for what the user does next, such as ``StopUser``; may be empty.
+        immediately: whether an ``InterruptTaskSet`` asked for the next task at once.
     """
 
     iteration: int
@@ -139,6 +156,8 @@ class Ended(_Message, tag="ended", frozen=True):
     failure: Failure | None = None
     in_step: bool = False
     loads: tuple[PageLoad, ...] = ()
+    control: str = ""
+    immediately: bool = True
 
 
 class Figures(_Message, tag="figures", frozen=True):
@@ -163,13 +182,13 @@ class Figures(_Message, tag="figures", frozen=True):
     counters: dict[str, int]
 
 
-FromWorker = Setup | Run | Cancel | Leave | Close
+FromWorker = Setup | Options | Run | Cancel | Leave | Close
 FromSidecar = Ready | Broken | StepEnded | Ended | Figures
 Message = FromWorker | FromSidecar
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(
-    Setup | Run | Cancel | Leave | Close | Ready | Broken | StepEnded | Ended | Figures
+    Setup | Options | Run | Cancel | Leave | Close | Ready | Broken | StepEnded | Ended | Figures
 )
 
 

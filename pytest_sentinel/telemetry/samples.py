@@ -68,6 +68,7 @@ MEASURED: Final[Mapping[str, Measured]] = {
     "uptime": Measured("rate", "ratio", "probes of a service that succeeded", ("target",)),
     "load_requests": Measured("trend", "seconds", "duration of each request of load, and of each step of a browser user", ("task",)),
     "load_iterations": Measured("trend", "seconds", "duration of each iteration of a browser user", ("task",)),
+    "iterations_ended": Measured("rate", "ratio", "iterations of browser users that came to an end of their own, neither cut off nor lost", ("task",)),
     "coverage": Measured("gauge", "ratio", "share of lines that tests cover, from a coverage file"),
 }
 # fmt: on

@@ -14,6 +14,7 @@ from pytest_sentinel.gates import (
     exit_status,
     format_value,
     is_breach,
+    needed,
     parse,
     parse_all,
     quantile,
@@ -74,6 +75,12 @@ def test_a_metric_that_nobody_measured_is_no_data() -> None:
         (State.NO_DATA, None, "nothing was measured")
     ]
     assert exit_status(found) == 98
+
+
+def test_whoever_judges_load_needs_the_ends_of_iterations() -> None:
+    """Other gates need their own metric alone."""
+    assert needed(parse_all("leaks: count == 0")) == {"leaks"}
+    assert needed(parse_all("lcp: p(75) < 2s")) == {"lcp", "iterations_ended"}
 
 
 def test_an_unknown_metric_is_refused() -> None:

@@ -9,6 +9,7 @@ import pytest
 from pytest_sentinel import gates
 from pytest_sentinel.load import outcome
 from pytest_sentinel.load.runrecord import lines_of
+from pytest_sentinel.load.summary import summary_of
 from pytest_sentinel.load.tally import Outcome, Tally
 from pytest_sentinel.load.wire import PageLoad
 from pytest_sentinel.telemetry.record import End, GateVerdict, Run, Sample, decode, encode
@@ -63,6 +64,81 @@ def judged(tally: Tally, *texts: str) -> tuple[list[str], int]:
 def test_gates_ask_about_load(gate: str, state: str, status: int) -> None:
     """What a run measures can be gated; what it does not is no data."""
     assert judged(run(), gate) == ([state], status)
+
+
+def unfinished(ended: int, dropped: int) -> Tally:
+    """Return the books of a run in which some iterations never ended."""
+    tally = Tally()
+    for _ in range(ended):
+        tally.begin()
+        tally.end("Shopper.buy", Outcome.PASSED)
+        tally.served("Shopper.buy", 1.0, None)
+        tally.step("Shopper.buy/home", 0.5, failed=False)
+    for _ in range(dropped):
+        tally.begin()
+        tally.end("Shopper.buy", Outcome.DROPPED)
+    tally.request("GET /", 0.01, failed=False)
+    return tally
+
+
+@pytest.mark.parametrize(
+    ("gate", "few", "most"),
+    [
+        ("load_iterations: p(95) < 1h", "no data", "pass"),
+        ('load_iterations{task="Shopper.buy"}: p(95) < 1h', "no data", "pass"),
+        ('load_requests{task="Shopper.buy/home"}: p(95) < 1h', "no data", "pass"),
+        ('load_requests{task="GET /"}: p(95) < 1h', "pass", "pass"),
+        ("error_rate: rate < 1%", "no data", "pass"),
+        ("iterations_ended: rate > 40%", "fail", "pass"),
+    ],
+)
+def test_a_run_whose_iterations_mostly_never_ended_is_no_data(
+    gate: str, few: str, most: str
+) -> None:
+    """Two samples of 26 iterations say nothing; half of them do. Also of a stored record."""
+    for tally, state in ((unfinished(2, 24), few), (unfinished(10, 10), most)):
+        status = {"no data": 98, "fail": 99, "pass": 0}[state]
+        assert judged(tally, gate) == ([state], status)
+        lines = lines_of(Run("r", 0.0), tally, [], End(1.0, 0))
+        stored = from_lines(decode(map(encode, lines)))
+        assert gates.evaluate([gates.parse(gate)], stored)[0].state.value == state
+
+
+def test_what_never_ended_is_said() -> None:
+    """The gate says why it has no data; tables, report and summary have both numbers."""
+    tally = unfinished(2, 24)
+    verdicts, _ = outcome.judge(tally, [gates.parse("error_rate: rate < 1%")])
+
+    text = "\n".join(outcome.tables(tally, verdicts))
+
+    assert verdicts[0].reason == "only 2 of 26 iterations ended"
+    assert "Gate no data: error_rate: rate < 1%: only 2 of 26 iterations ended" in text
+    assert "Ended: 2 of 26 iterations that were begun" in text
+    assert (outcome.as_json(tally)["begun"], outcome.as_json(tally)["ended"]) == (26, 2)
+    assert (summary_of(tally, 1.0)["begun"], summary_of(tally, 1.0)["ended"]) == (26, 2)
+
+
+def test_a_skipped_iteration_is_neither_good_nor_bad() -> None:
+    """It has ended, and is in a column of its own, which other runs do not have."""
+    tally = run()
+    assert "skipped" not in "\n".join(outcome.tables(tally))
+    assert "skipped" not in outcome.as_json(tally)["outcomes"]
+    tally.begin()
+    tally.end("Shopper.buy", Outcome.SKIPPED)
+
+    assert "skipped" in "\n".join(outcome.tables(tally))
+    assert outcome.as_json(tally)["outcomes"]["skipped"] == 1
+    assert judged(tally, "iterations_ended: count == 10") == (["pass"], 0)
+    assert judged(tally, "load_iterations: count == 9") == (["pass"], 0)
+
+
+def test_a_failure_outside_of_steps_is_an_error() -> None:
+    """No step told of it, and the error rate knows it all the same."""
+    tally = run()
+    tally.failed_outside("Shopper.buy")
+
+    assert judged(tally, "error_rate: count == 2") == (["pass"], 0)
+    assert judged(tally, 'error_rate{task="Shopper.buy"}: rate == 100%') == (["pass"], 0)
 
 
 def test_an_unhealthy_generator_is_no_breach_and_no_pass() -> None:

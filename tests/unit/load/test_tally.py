@@ -14,6 +14,7 @@ def full() -> Tally:
         tally.begin()
         tally.end("Shopper.buy", outcome)
     tally.begin()
+    tally.failed_outside("Shopper.buy")
     tally.served("Shopper.buy", 1.0, 3.0)
     tally.served("Shopper.look", 2.0, None)
     tally.waited("Shopper.buy", 0.2)
@@ -36,8 +37,9 @@ def test_every_iteration_is_in_one_place() -> None:
     """What was begun has ended in one way, or is in flight."""
     tally = full()
 
-    assert (tally.begun, tally.count(), tally.in_flight()) == (5, 4, 1)
-    assert [tally.count(outcome) for outcome in Outcome] == [1, 1, 1, 1]
+    assert (tally.begun, tally.count(), tally.in_flight()) == (6, 5, 1)
+    assert [tally.count(outcome) for outcome in Outcome] == [1, 1, 1, 1, 1]
+    assert tally.ended() == 3
 
 
 def test_what_was_noted_can_be_read() -> None:
@@ -64,7 +66,7 @@ def test_the_sum_of_the_parts_is_the_whole() -> None:
     whole = full()
     whole.merge(full())
     assert master == whole
-    assert (master.begun, master.count(Outcome.PASSED), master.in_flight()) == (10, 2, 2)
+    assert (master.begun, master.count(Outcome.PASSED), master.in_flight()) == (12, 2, 2)
     assert master.steps["Shopper.buy/home"].count == 2
     assert master.tasks == {"Caller.read": 2}
     assert (master.busy, master.possible, master.lag.count) == (2.0, 8.0, 2)
