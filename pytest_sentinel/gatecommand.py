@@ -9,7 +9,7 @@ import click
 
 from pytest_sentinel import gatereport
 from pytest_sentinel.errors import GateError
-from pytest_sentinel.gates import PRESETS, evaluate, exit_status
+from pytest_sentinel.gates import PRESETS, evaluate, exit_status, needed
 from pytest_sentinel.gating import read_gates, take_coverage
 from pytest_sentinel.telemetry.journal import iterate_record
 from pytest_sentinel.telemetry.samples import MEASURED, from_lines
@@ -74,8 +74,7 @@ def gate(
             raise click.UsageError("name a gate with --gate, or a --preset")
         unfinished = Unfinished()
         lines = (line for path in records or (_LATEST,) for line in iterate_record(path))
-        only = frozenset(gate.metric for gate in gates)
-        samples = from_lines(unfinished.follow(lines), only)
+        samples = from_lines(unfinished.follow(lines), needed(gates))
         take_coverage(samples, coverage)
     except (GateError, OSError, ValueError) as error:
         raise click.UsageError(str(error)) from None

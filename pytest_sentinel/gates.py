@@ -15,7 +15,7 @@ from enum import Enum
 from typing import Final
 
 from pytest_sentinel.errors import GateError
-from pytest_sentinel.telemetry.samples import MEASURED, Samples, Value
+from pytest_sentinel.telemetry.samples import MEASURED, Column, Samples, Value
 from pytest_sentinel.units import format_duration, format_size, parse_duration, parse_size
 
 PASSED, BREACHED, WITHOUT_DATA = 0, 99, 98
@@ -176,7 +176,7 @@ def parse_all(text: str) -> tuple[Gate, ...]:
 def evaluate(gates: Iterable[Gate], samples: Samples) -> list[Verdict]:
     """Return what each gate says of what was measured."""
     ends = samples.values.get(_ENDED, ())
-    return [_judge(gate, samples.values.get(gate.metric, ()), ends) for gate in gates]
+    return [_judge(gate, samples.values.get(gate.metric) or Column(), ends) for gate in gates]
 
 
 def needed(gates: Iterable[Gate]) -> frozenset[str]:
@@ -223,12 +223,8 @@ def format_value(value: float, unit: str) -> str:
     return f"{value:.6g}"
 
 
-def _judge(gate: Gate, values: Iterable[Value], ends: Iterable[Value] = ()) -> Verdict:
-    found = [
-        value
-        for value in values
-        if all(value.labels.get(name) == text for name, text in gate.labels.items())
-    ]
+def _judge(gate: Gate, values: Column, ends: Iterable[Value] = ()) -> Verdict:
+    found = values.narrowed(gate.labels)
     if len(found) < max(1, gate.min_samples):
         return Verdict(gate, State.NO_DATA, None, len(found))
     if gate.metric in _OF_ITERATIONS and (why := _unended(gate, ends)):
@@ -249,8 +245,8 @@ def _unended(gate: Gate, ends: Iterable[Value]) -> str:
     return f"only {ended:.0f} of {len(found)} iterations ended" if 2 * ended < len(found) else ""
 
 
-def _aggregate(gate: Gate, found: Sequence[Value]) -> float:
-    numbers = [value.value for value in found]
+def _aggregate(gate: Gate, found: Column) -> float:
+    numbers = found.numbers
     quantiles = _QUANTILE.fullmatch(gate.aggregation)
     if quantiles is not None:
         return quantile(numbers, float(quantiles[1]) / 100)
@@ -261,7 +257,7 @@ def _aggregate(gate: Gate, found: Sequence[Value]) -> float:
     if gate.aggregation in ("min", "max"):
         return (min if gate.aggregation == "min" else max)(numbers)
     if gate.aggregation == "value":
-        return max(enumerate(found), key=lambda entry: (entry[1].at, entry[0]))[1].value
+        return found.latest()
     return sum(numbers) / len(numbers)
 
 

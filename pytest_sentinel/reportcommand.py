@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import json
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ import click
 from pytest_sentinel import comparereport, comparing
 from pytest_sentinel.gates import WITHOUT_DATA
 from pytest_sentinel.reportdata import as_ctrf, as_junit, tell
-from pytest_sentinel.telemetry.journal import find_record, read_record
+from pytest_sentinel.telemetry.journal import find_record, iterate_record
 
 _LATEST = Path(".sentinel/runs/latest")
 
@@ -93,7 +94,7 @@ def report(
     try:
         file = find_record(path).resolve()
         directory = file.parent
-        story = tell(read_record(file), directory)
+        story = tell(iterate_record(file), directory)
     except (OSError, ValueError) as error:
         raise click.ClickException(f"no readable record: {error}") from None
     for target, write in ((junit, as_junit), (ctrf, as_ctrf)):
@@ -127,15 +128,30 @@ def _read(path: Path) -> comparing.Told:
     """Return what a run tells: a record has many lines of JSON, a summary is one value."""
     try:
         if path.is_file():
-            try:
-                summary = json.loads(path.read_text())
-            except ValueError:
-                summary = None
-            if isinstance(summary, dict) and "kind" not in summary:
+            summary = _summary(path)
+            if summary is not None:
                 return comparing.read_summary(summary)
-        lines = read_record(path)
+        lines = iterate_record(path)
+        first = next(lines, None)
+        if first is not None:
+            return comparing.read_lines(itertools.chain([first], lines))
     except (OSError, ValueError) as error:
         raise click.ClickException(f"{path}: {error}") from None
-    if not lines:
-        raise click.ClickException(f"{path} is neither a record nor the summary of a load run")
-    return comparing.read_lines(lines)
+    raise click.ClickException(f"{path} is neither a record nor the summary of a load run")
+
+
+def _summary(path: Path) -> dict[str, Any] | None:
+    """Return the summary in a file; None if it is a record, which may be long."""
+    with path.open() as file:
+        try:
+            is_record = "kind" in json.loads(file.readline())
+        except (ValueError, TypeError):
+            is_record = False
+        if is_record:
+            return None
+        file.seek(0)
+        try:
+            found = json.load(file)
+        except ValueError:
+            return None
+    return found if isinstance(found, dict) and "kind" not in found else None

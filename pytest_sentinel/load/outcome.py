@@ -9,7 +9,7 @@ from pytest_sentinel import gates
 from pytest_sentinel.gates import Gate, Verdict
 from pytest_sentinel.load.histogram import Histogram
 from pytest_sentinel.load.tally import ENDED, VITALS, Outcome, Tally
-from pytest_sentinel.telemetry.samples import Samples, Value
+from pytest_sentinel.telemetry.samples import Samples
 from pytest_sentinel.units import format_duration, format_size
 
 SCHEMA: Final = 1
@@ -213,4 +213,4 @@ def _rate(samples: Samples, task: str, total: int, failed: int) -> None:
 def _repeat(
     samples: Samples, metric: str, value: float, count: int, labels: Mapping[str, str]
 ) -> None:
-    samples.values.setdefault(metric, []).extend([Value(value, labels)] * count)
+    samples.take(metric, value, labels, count=count)

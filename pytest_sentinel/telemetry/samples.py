@@ -7,9 +7,10 @@ observation of zero for each attempt under which nothing was found, so that "non
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final, Literal, overload
 
 from pytest_sentinel.telemetry.record import Attempt, BrowserEvent, End, Line, Run, Sample
 from pytest_sentinel.telemetry.use import Use
@@ -83,6 +84,81 @@ class Value:
     at: float = 0.0
 
 
+class Column(Sequence[Value]):
+    """The observations of one metric, in 20 bytes each: a run may have a hundred thousand."""
+
+    def __init__(self) -> None:
+        self.numbers = array("d")
+        self._moments = array("d")
+        self._kinds = array("l")
+        self._labels: list[Mapping[str, str]] = []
+        self._known: dict[tuple[str, ...], int] = {}
+
+    def add(self, value: float, labels: Mapping[str, str], at: float, count: int = 1) -> None:
+        """Note one observation, or several that are equal."""
+        key = (*labels, *labels.values())
+        kind = self._known.get(key)
+        if kind is None:
+            kind = self._known[key] = len(self._labels)
+            self._labels.append(dict(labels))
+        self.numbers.extend([value] * count)
+        self._moments.extend([at] * count)
+        self._kinds.extend([kind] * count)
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    @overload
+    def __getitem__(self, place: int) -> Value: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Value]: ...
+    def __getitem__(self, place: int | slice) -> Value | list[Value]:
+        if isinstance(place, slice):
+            return [self[each] for each in range(*place.indices(len(self)))]
+        labels = self._labels[self._kinds[place]]
+        return Value(self.numbers[place], labels, self._moments[place])
+
+    def narrowed(self, labels: Mapping[str, str]) -> Column:
+        """Return the observations that have these labels."""
+        if not labels:
+            return self
+        wanted = {
+            kind
+            for kind, found in enumerate(self._labels)
+            if all(found.get(name) == text for name, text in labels.items())
+        }
+        kept = Column()
+        kept._labels = self._labels
+        for value, at, kind in zip(self.numbers, self._moments, self._kinds, strict=True):
+            if kind in wanted:
+                kept.numbers.append(value)
+                kept._moments.append(at)
+                kept._kinds.append(kind)
+        return kept
+
+    def split(self, label: str) -> dict[str, array[float]]:
+        """Return the numbers by the value of a label; those without it are under ``""``."""
+        by_value: dict[str, array[float]] = {}
+        names = [labels.get(label, "") for labels in self._labels]
+        for value, kind in zip(self.numbers, self._kinds, strict=True):
+            by_value.setdefault(names[kind], array("d")).append(value)
+        return by_value
+
+    def latest(self) -> float:
+        """Return the value of the last moment; of equal moments the one that came last."""
+        return max(zip(self._moments, range(len(self)), self.numbers, strict=True))[2]
+
+
+@dataclass(frozen=True, slots=True)
+class _Last:
+    """What a test came to so far; the attempt itself would take a hundred times the room."""
+
+    outcome: str
+    worker: str
+    engine: str
+    finished: float
+
+
 @dataclass(slots=True)
 class Samples:
     """Observations by metric.
@@ -91,12 +167,12 @@ class Samples:
         only: the metrics that anybody will ask about; None means all.
     """
 
-    values: dict[str, list[Value]] = field(default_factory=dict)
+    values: dict[str, Column] = field(default_factory=dict)
     only: frozenset[str] | None = None
     _suite: str = ""
     _branch: str = ""
     _started: float = 0.0
-    _last: dict[str, Attempt] = field(default_factory=dict)
+    _last: dict[str, _Last] = field(default_factory=dict)
     _use: Use = field(default_factory=Use)
 
     def take(
@@ -116,7 +192,10 @@ class Samples:
         if self.only is not None and metric not in self.only:
             return
         kept = {name: text for name, text in (labels or {}).items() if name in known}
-        self.values.setdefault(metric, []).extend([Value(value, kept, at)] * count)
+        column = self.values.get(metric)
+        if column is None:
+            column = self.values[metric] = Column()
+        column.add(value, kept, at, count)
 
     def add(self, line: Line) -> None:
         """Take one line of a record."""
@@ -150,7 +229,7 @@ class Samples:
     def _labels(self, worker: str = "") -> dict[str, str]:
         return {"suite": self._suite, "branch_class": self._branch, "worker": worker}
 
-    def _of(self, line: Attempt) -> dict[str, str]:
+    def _of(self, line: Attempt | _Last) -> dict[str, str]:
         more = {"browser": line.engine or "none", "outcome": line.outcome}
         return {**self._labels(line.worker), **more}
 
@@ -158,7 +237,8 @@ class Samples:
         labels, at = self._of(line), line.finished
         earlier = self._last.get(line.nodeid)
         flaky = earlier is not None and earlier.outcome in (*BAD, "crashed")
-        self._last[line.nodeid] = line
+        last = _Last(line.outcome, line.worker, line.engine, line.finished)
+        self._last[line.nodeid] = last
         figures: dict[str, float] = {
             "infrastructure_rate": float(line.failure == "infrastructure"),
             "harness_rate": float(line.failure == "harness"),

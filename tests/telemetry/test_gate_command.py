@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -10,7 +14,17 @@ import pytest
 from click.testing import CliRunner
 
 from pytest_sentinel.cli import main
-from pytest_sentinel.telemetry.record import Attempt, End, Line, Run, encode
+from pytest_sentinel.telemetry.record import (
+    Attempt,
+    Begun,
+    End,
+    Line,
+    Memory,
+    PageFigures,
+    Run,
+    Visit,
+    encode,
+)
 
 WAITS = "tests: p(95) < 200ms"
 
@@ -30,6 +44,39 @@ def a_run(*seconds: float, bad: int = 0) -> list[Line]:
         for n, each in enumerate(seconds)
     ]
     return [Run("a", 100.0, suite="shop"), *tests, End(160.0, int(bad > 0))]
+
+
+PEAK = """
+import resource, sys
+from pytest_sentinel.gatecommand import gate
+try:
+    gate.main(sys.argv[1:], standalone_mode=False)
+except SystemExit:
+    pass
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+"""
+
+
+def long_run(attempts: int) -> Iterator[Line]:
+    """A run with so many tests that use a browser."""
+    yield Run("long", 0.0, suite="shop", branch_class="main", slots=4)
+    for number in range(attempts):
+        nodeid = f"tests/e2e/test_module_{number % 300}.py::TestShop::test_{number}[chromium]"
+        yield Begun(nodeid, float(number))
+        yield Attempt(
+            nodeid,
+            "passed" if number % 50 else "failed",
+            worker=f"gw{number % 8}",
+            started=number - 1.0,
+            finished=float(number),
+            phases={"setup": 0.1, "call": 0.5 + number % 100 / 100, "teardown": 0.05},
+            browsers=("gw0/browser-1",),
+            memory={"browser-1": Memory(200 << 20, (230 + number % 50) << 20, 210 << 20)},
+            engine="chromium",
+            wait=0.01,
+            page=PageFigures(visits=(Visit("http://shop/", ttfb=0.01, fcp=0.1, lcp=0.2),)),
+        )
+    yield End(float(attempts), 1)
 
 
 def gate(*words: str) -> tuple[int, str]:
@@ -176,3 +223,18 @@ def test_what_gates_can_ask_about_is_listed() -> None:
     assert (
         "browser_tests        trend, seconds: duration of each attempt that used a browser" in said
     )
+
+
+def test_a_long_record_is_streamed(tmp_path: Path) -> None:
+    """What a gate holds of an attempt is some hundred bytes, not the attempt."""
+    attempts = int(os.environ.get("RECORD_ATTEMPTS", "10000"))
+    directory = record(tmp_path / "long", *long_run(attempts))
+    command = [sys.executable, "-c", PEAK, "--preset", "slo", str(directory)]
+    told = subprocess.run(command, capture_output=True, text=True, check=True)
+    empty = record(tmp_path / "short", *long_run(1))
+    least = subprocess.run([*command[:-1], str(empty)], capture_output=True, text=True, check=True)
+
+    peak, floor = (int(each.stdout.splitlines()[-1]) for each in (told, least))
+    assert f"({attempts} samples)" in told.stdout
+    assert peak < 150 * 1024 * 1024
+    assert (peak - floor) / attempts < 1024

@@ -213,3 +213,21 @@ def test_slots_in_use_are_a_share_of_those_there_is_room_for() -> None:
 def test_equal_observations_may_come_in_one_line() -> None:
     """A line says how many there were."""
     assert numbers("pool_wait", Sample("pool_wait", 0.1, count=3)) == [0.1, 0.1, 0.1]
+
+
+def test_a_column_reads_like_a_list() -> None:
+    """By place, by slice, narrowed by labels, and by the moment."""
+    samples = Samples()
+    for number, worker in enumerate(("gw0", "gw1", "gw0")):
+        samples.take("worker_memory", float(number), {"worker": worker}, at=10.0 - number)
+    column = samples.values["worker_memory"]
+
+    assert [value.value for value in column[1:]] == [1.0, 2.0]
+    assert column[-1].labels == {"worker": "gw0"}
+    assert list(column.narrowed({"worker": "gw0"}).numbers) == [0.0, 2.0]
+    assert column.narrowed({}) is column
+    assert column.latest() == 0.0
+    assert {name: list(kept) for name, kept in column.split("worker").items()} == {
+        "gw0": [0.0, 2.0],
+        "gw1": [1.0],
+    }
