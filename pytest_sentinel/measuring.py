@@ -64,6 +64,7 @@ class Measuring:
             self._read_gates(settings.gates, directory)
 
     def _read_gates(self, text: str, directory: Path) -> None:
+        from pytest_sentinel.gates import needed
         from pytest_sentinel.gating import read_gates
         from pytest_sentinel.telemetry.samples import Samples
 
@@ -71,7 +72,7 @@ class Measuring:
             self._gates = read_gates(text, directory)
         except GateError as error:
             raise pytest.UsageError(f"--sentinel-gates: {error}") from None
-        self._samples = Samples(only=frozenset(gate.metric for gate in self._gates))
+        self._samples = Samples(only=needed(self._gates))
 
     def begin(self, run: Run, directory: Path | None) -> str:
         """Take the run's first line; return the address of the live port, if there is one.
