@@ -33,6 +33,7 @@ PURE := addresses.py \
   pool/leases.py \
   pool/ledger.py \
   pool/options.py \
+  pool/patience.py \
   pool/places.py \
   pool/refusals.py \
   pool/register.py \

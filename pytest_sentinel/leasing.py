@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -34,7 +35,9 @@ class Leasing:
         self._close_timeout = settings.close_timeout
         option = "--sentinel-pool-token-file"
         token = find_token(settings.pool_token_file, option, os.environ)
-        self._remote = RemotePool(settings.pool, owner, token, settings.launch_timeout)
+        # A browser of one's own is there at once.
+        tell = None if self._fallback else self._tell
+        self._remote = RemotePool(settings.pool, owner, token, settings.launch_timeout, tell)
         self._machine = machine_identity()
         self._near: dict[int, bool] = {}  # by the id of a browser that is about to be held
         self._has_fallen_back = False
@@ -80,6 +83,17 @@ class Leasing:
         if near is None:
             return None
         return LeasedBrowser(browser, self._close_timeout, near=near)
+
+    def _tell(self, sentence: str) -> None:
+        """Say it at once where there is a terminal, else in the summary."""
+        terminal = self._config.pluginmanager.get_plugin("terminalreporter")
+        if terminal is None:
+            complain(self._config, sentence)
+            return
+        capture = self._config.pluginmanager.get_plugin("capturemanager")
+        with capture.global_and_fixture_disabled() if capture else nullcontext():
+            terminal.ensure_newline()
+            terminal.write_line(f"sentinel: {sentence}")
 
     def _say(self, why: str) -> None:
         """Warn once; it is never raised, even where warnings are errors."""

@@ -245,7 +245,11 @@ def _prepare_browser(config: pytest.Config) -> str:
     choice = prepare(os.environ)
     services = read_settings(config).pool
     if services is not None:
-        places = ", ".join(f"ws://{address}" for address in services)
+        if any(address.tls for address in services):
+            from pytest_sentinel.trust import share_authorities
+
+            share_authorities(os.environ)  # before Playwright's driver starts, here or in a worker
+        places = ", ".join(address.ws for address in services)
         _header(config).append(f"sentinel: browsers of the pool at {places}")
         return f"leased from {places}"
     named = choice.of_run(

@@ -106,6 +106,8 @@ _TABLE: Final[tuple[tuple[str, str, click.ParamType[Any], object, str], ...]] = 
      "How often to open and close a page in each browser."),
     ("--probe-timeout", "probe_timeout", DURATION, _DEFAULTS.probe_timeout,
      "Treat a browser as hung when that takes longer."),
+    ("--ping-interval", "ping_interval", DURATION_OR_OFF, _DEFAULTS.ping_interval,
+     "How often an idle connection is pinged, so that no proxy takes it for dead."),
     ("--launch-timeout", "launch_timeout", DURATION, _DEFAULTS.launch_timeout,
      "How long a browser may take to start."),
     ("--close-timeout", "close_timeout", DURATION, _DEFAULTS.close_timeout,
@@ -178,13 +180,17 @@ def serve(
     """Lease browsers to any Playwright client: one connection is one lease.
 
     On SIGTERM (or Ctrl-C) the service grants no new leases, waits for current leases to end and
-    stops; a second signal stops it at once. The exit status is 0 when every lease ended by itself,
+    stops; a second signal stops it at once. On SIGHUP it reads the token file again, and goes on; a
+    service without a token file stops. The exit status is 0 when every lease ended by itself,
     1 when some were cut off or the service could not start, and 2 for a bad option.
     """
+
+    def read() -> bytes:
+        assert token_file is not None
+        return read_token(token_file.read_text(), str(token_file))
+
     try:
-        token = None
-        if token_file is not None:
-            token = read_token(token_file.read_text(), str(token_file))
+        token = None if token_file is None else read()
         settings = ServeSettings(listen, control, token, log, drain_timeout)
         options = PoolOptions(headless=not headed, **told)
         _check_token_file(token_file)
@@ -193,7 +199,7 @@ def serve(
     except (OSError, UnicodeDecodeError) as error:
         raise click.UsageError(f"--token-file: {error}") from error
     try:
-        sys.exit(_run(settings, options))
+        sys.exit(_run(settings, options, None if token_file is None else read))
     except ModuleNotFoundError as error:
         if error.name not in ("aiohttp", "h11", "prometheus_client"):
             raise
@@ -212,7 +218,9 @@ def _check_token_file(path: Path | None) -> None:
         click.echo(f"sentinel: every user of this machine can read {path}", err=True)
 
 
-def _run(settings: ServeSettings, options: PoolOptions) -> int:
+def _run(
+    settings: ServeSettings, options: PoolOptions, read_token: Callable[[], bytes] | None
+) -> int:
     from pytest_sentinel.browsers import prepare
     from pytest_sentinel.pool.eventlog import FORMATS, EventLog
     from pytest_sentinel.pool.serving import Serving
@@ -222,7 +230,7 @@ def _run(settings: ServeSettings, options: PoolOptions) -> int:
     log = EventLog(sys.stdout, FORMATS[settings.log])
 
     async def run() -> int:
-        return await Serving(settings, options, log).run()
+        return await Serving(settings, options, log, read_token).run()
 
     try:
         return asyncio.run(run())

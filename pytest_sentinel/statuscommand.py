@@ -20,7 +20,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from pytest_sentinel.addresses import CONTROL_PORT, Address, parse_address
+from pytest_sentinel.addresses import CONTROL_PORT, Address, parse_control
 from pytest_sentinel.errors import SentinelError, SettingError
 from pytest_sentinel.pool.asking import ask, ask_for_facts
 from pytest_sentinel.units import format_duration, format_size
@@ -43,7 +43,7 @@ class Place(click.ParamType):  # type: ignore[type-arg] # click has it since 8.4
         if isinstance(value, Address):
             return value
         try:
-            return parse_address(value.removeprefix("http://").rstrip("/"), CONTROL_PORT)
+            return parse_control(value)
         except ValueError as error:
             self.fail(f"{value!r} {error}; write it like 127.0.0.1:{CONTROL_PORT}", param, ctx)
 

@@ -7,6 +7,8 @@ service sees to its browsers, and its refusals come in its own words.
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
@@ -17,7 +19,9 @@ from playwright.async_api import Error
 from pytest_sentinel.addresses import Address, parse_services
 from pytest_sentinel.errors import PoolUnavailable
 from pytest_sentinel.load.nodedriver import NodeDriver, keep_open
+from pytest_sentinel.pool.patience import Patience, gist, pauses, shown
 from pytest_sentinel.pool.remote import in_order, look
+from pytest_sentinel.trust import share_authorities
 
 _CONNECT_SLACK: Final = 10.0
 _CLOSED_WITHIN: Final = 5.0
@@ -67,6 +71,9 @@ class RemotePool:
         self._owner = owner
         self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         self._driver = driver
+        if any(service.tls for service in self._services):
+            share_authorities(os.environ)  # before the driver is started
+        self._has_told = False
         self.waiting = self.held = 0
 
     @asynccontextmanager
@@ -89,9 +96,28 @@ class RemotePool:
             await asyncio.shield(seat.close())
 
     async def _connect(self, engine: str, wait: float) -> Any:
+        patience = Patience(wait)
+        loop = asyncio.get_running_loop()
+        for pause in pauses():
+            found, tried = await self._try(engine, wait)
+            if found is not None:
+                return found
+            problems = [problem for _, problem in tried]
+            if not patience.may_wait(problems, loop.time(), pause):
+                break
+            if not self._has_told:
+                self._has_told = True
+                where = ", ".join(place for place, _ in tried)
+                told = f"waiting up to {patience.seconds:g} s for {where} ({shown(problems[0])})"
+                print(f"sentinel: {told}", file=sys.stderr, flush=True)  # noqa: T201
+            await asyncio.sleep(pause)
+        raise PoolUnavailable(engine, [(place, shown(why)) for place, why in tried])
+
+    async def _try(self, engine: str, wait: float) -> tuple[Any, list[tuple[str, str]]]:
+        """Return a browser, or None and what each service said."""
         tried: list[tuple[str, str]] = []
         for address in await self._order():
-            place = f"ws://{address}"
+            place = address.ws
             query = urlencode({"owner": self._owner, "wait": f"{wait:g}s"})
             playwright = await self._driver.playwright()
             connecting = asyncio.ensure_future(
@@ -102,21 +128,22 @@ class RemotePool:
                 )
             )
             try:
-                return await asyncio.shield(connecting)
+                return await asyncio.shield(connecting), tried
             except Error as error:
-                tried.append((place, _gist(error)))
+                tried.append((place, gist(str(error))))
             except asyncio.CancelledError:
                 # It may have come through: what nobody waits for any more is given back.
                 connecting.add_done_callback(_give_back)
                 raise
-        raise PoolUnavailable(engine, tried)
+        return None, tried
 
     async def _order(self) -> Sequence[Address]:
         if len(self._services) == 1:
             return self._services
         looks = (asyncio.to_thread(look, address) for address in self._services)
         standings = await asyncio.gather(*looks)
-        return [standing.address for standing in in_order(standings, self._owner)]
+        found = [standing.address for standing in in_order(standings, self._owner)]
+        return found or self._services  # for what they say
 
 
 _kept: set[asyncio.Task[None]] = set()
@@ -128,10 +155,3 @@ def _give_back(connecting: asyncio.Future[Any]) -> None:
     task = asyncio.ensure_future(RemoteSeat(connecting.result()).close())
     _kept.add(task)
     task.add_done_callback(_kept.discard)
-
-
-def _gist(error: Error) -> str:
-    """Return the service's own words from Playwright's error, without its call log."""
-    words = str(error).partition("\nCall log:")[0].partition(" - <ws")[0]
-    _, found, ours = words.partition("sentinel: ")
-    return " ".join((ours if found else words).split())

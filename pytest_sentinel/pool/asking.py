@@ -10,13 +10,16 @@ import http.client
 import io
 import json
 import socket
+import ssl
 import time
 from typing import Any
 
 from pytest_sentinel.addresses import Address
 from pytest_sentinel.errors import ServiceUnreachable
+from pytest_sentinel.trust import make_context
 
 _MOST = 16 * 1024 * 1024
+UNTRUSTED_HINT = "name the file of its authority in SSL_CERT_FILE"
 
 
 def ask(
@@ -38,21 +41,32 @@ def ask(
         headers["Authorization"] = f"Bearer {token}"
     payload = None if body is None else json.dumps(body).encode()
     deadline = time.monotonic() + timeout
-    connection = http.client.HTTPConnection(address.host, address.port, timeout=timeout)
+    connection = _connection(address, timeout)
     try:
         connection.connect()
         with connection.sock as sock:
             connection.sock = _Bounded(sock, deadline)
-            connection.request(method, path, payload, headers)
+            connection.request(method, address.prefix + path, payload, headers)
             answer = connection.getresponse()
             return answer.status, answer.read(_MOST).decode(errors="replace")
     except TimeoutError:
         raise ServiceUnreachable(str(address), f"no answer within {timeout:g} s") from None
+    except ssl.SSLCertVerificationError as error:
+        problem = f"its certificate is not trusted ({error.verify_message}); {UNTRUSTED_HINT}"
+        raise ServiceUnreachable(str(address), problem) from None
     except (OSError, http.client.HTTPException, UnicodeError) as error:
         why = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise ServiceUnreachable(str(address), why) from None
     finally:
         connection.close()
+
+
+def _connection(address: Address, timeout: float) -> http.client.HTTPConnection:
+    if not address.tls:
+        return http.client.HTTPConnection(address.host, address.port, timeout=timeout)
+    return http.client.HTTPSConnection(
+        address.host, address.port, timeout=timeout, context=make_context()
+    )
 
 
 class _Bounded:

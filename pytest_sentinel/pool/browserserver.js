@@ -2,7 +2,7 @@
 // and watches it: it is a client of its own server, so that a probe goes the way that clients go.
 //
 // Started as: node browserserver.js PLAYWRIGHT_PACKAGE, with Node's channel for child processes.
-// Waits, with Playwright loaded, for the message {launch: {engine, options, upstream}}. With an
+// Waits, with Playwright loaded, for the message {launch: {engine, options, upstream, ping}}. With an
 // upstream, the address of another server, it only watches that one.
 //
 // Says on standard output, one JSON object a line: {endpoint, pid, takes} when it serves, {error}
@@ -37,6 +37,7 @@ http.Server.prototype.listen = function (...where) {
 };
 
 const END_KNOWN_WITHIN = 250; // milliseconds
+const PING = Buffer.from([0x89, 0]);
 
 let browserType;
 let isChromium;
@@ -47,6 +48,7 @@ let monitor; // promise of {browser, session}
 let opening = Promise.resolve(); // of a probe's context, until its id is known
 const probes = new Set(); // ids of contexts that probes have opened
 let over = false;
+let pingEvery = 0; // milliseconds; a proxy takes a connection for dead that says nothing for long
 
 function leave(how) {
   if (!over) say({ ended: how });
@@ -122,7 +124,7 @@ function take({ line, url, headers, early }, socket) {
   const tell = (fact) => process.connected && process.send({ line, ...fact });
   if (!socket) return tell({ closed: true });
   const write = socket.write.bind(socket);
-  const isLast = overhear(socket, write, tell);
+  const { isLast, isBetweenFrames } = overhear(socket, write, tell);
   lines.set(line, {
     part({ frame }) {
       socket.write = () => true; // whatever else is said comes too late
@@ -132,27 +134,39 @@ function take({ line, url, headers, early }, socket) {
     drop: () => socket.destroy(),
   });
   socket.on('error', () => {}); // its close says enough
+  let pinging;
   socket.on('close', () => {
+    clearInterval(pinging);
     lines.delete(line);
     tell({ closed: true });
   });
   const request = { method: 'GET', url, headers, httpVersion: '1.1', socket };
   door.emit('upgrade', request, socket, Buffer.from(early, 'base64'));
   // Not before the server reads from it, for a listener makes data flow.
-  if (!socket.destroyed) socket.once('data', () => tell({ spoke: true }));
+  // No ping before the client has said something: its answer would be taken for that.
+  if (!socket.destroyed) {
+    socket.once('data', () => {
+      tell({ spoke: true });
+      if (pingEvery) pinging = setInterval(() => isBetweenFrames() && write(PING), pingEvery);
+    });
+  }
 }
 
 // Follows what the server writes, which is the answer to the upgrade and then frames (RFC 6455),
-// head and payload apart. Returns how to ask whether a close frame has been among them.
+// head and payload apart. Returns how to ask whether a close frame has been among them, and whether
+// a frame of our own may come now.
 function overhear(socket, write, tell) {
   let answered = false;
+  let agreed = false;
   let left = 0; // bytes of payload to come
   let closing; // the head of a close frame whose payload comes next
   let closed = false;
   socket.write = (data, ...rest) => {
     if (!answered) {
       answered = true;
-      tell({ status: Number(String(data).slice(9, 12)) });
+      const status = Number(String(data).slice(9, 12));
+      agreed = status === 101;
+      tell({ status });
     } else if (closing) {
       const frame = Buffer.concat([closing, data]);
       closing = undefined;
@@ -177,7 +191,10 @@ function overhear(socket, write, tell) {
     }
     return write(data, ...rest);
   };
-  return () => closed;
+  return {
+    isLast: () => closed,
+    isBetweenFrames: () => agreed && !left && !closing && !closed && socket.writable,
+  };
 }
 
 async function answer(message, socket) {
@@ -195,8 +212,9 @@ async function answer(message, socket) {
   }
 }
 
-async function serve({ engine, options, upstream }) {
+async function serve({ engine, options, upstream, ping }) {
   let pid = null;
+  pingEvery = 1000 * (ping ?? 0);
   browserType = playwright[engine];
   isChromium = engine === 'chromium';
   endpoint = upstream;

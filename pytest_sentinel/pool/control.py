@@ -102,6 +102,10 @@ class ControlPort:
         await self._runner.setup()
         self.entrance.open(sock)
 
+    def change_token(self, token: bytes) -> None:
+        """Ask those who come from now on for ``token``."""
+        self._token = token
+
     async def close(self) -> None:
         """Answer no more."""
         await self.entrance.close()

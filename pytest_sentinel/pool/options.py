@@ -36,6 +36,7 @@ class PoolOptions:
         max_browser_memory: PSS of its tree at which a browser is renewed.
         probe_interval: how often every browser is probed.
         probe_timeout: how long a probe may take.
+        ping_interval: how often a client's connection is pinged; None is never.
         close_timeout: how long a browser may take to end politely.
         launch_timeout: how long a browser may take to start.
         grace: how long something that nobody owns may stay before it is disposed of.
@@ -63,6 +64,7 @@ class PoolOptions:
     max_browser_memory: int | None = 1024 * MIB
     probe_interval: float = 10.0
     probe_timeout: float = 10.0
+    ping_interval: float | None = 20.0
     close_timeout: float = 10.0
     launch_timeout: float = 30.0
     grace: float = 5.0
@@ -95,6 +97,7 @@ class PoolOptions:
         _over_zero("--max-browser-memory", self.max_browser_memory, "'1 GB'")
         _over_zero("--probe-interval", self.probe_interval, "'10 s'")
         _over_zero("--probe-timeout", self.probe_timeout, "'10 s'")
+        _over_zero("--ping-interval", self.ping_interval, "'20 s'")
         _over_zero("--close-timeout", self.close_timeout, "'10 s'")
         _over_zero("--launch-timeout", self.launch_timeout, "'30 s'")
         _over_zero("--grace", self.grace, "'5 s'")

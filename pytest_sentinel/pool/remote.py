@@ -6,8 +6,9 @@ dies, has given the browser back.
 
 from __future__ import annotations
 
+import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -15,6 +16,7 @@ from urllib.parse import urlencode
 from pytest_sentinel.addresses import Address
 from pytest_sentinel.errors import PoolUnavailable, ServiceUnreachable
 from pytest_sentinel.pool.asking import ask_for_facts
+from pytest_sentinel.pool.patience import Patience, gist, pauses, shown
 
 _LOOK_WITHIN = 3.0
 _CONNECT_SLACK = 10.0  # beyond the wait that the service was told
@@ -71,18 +73,34 @@ def in_order(standings: Sequence[Standing], owner: str) -> list[Standing]:
 
 
 class RemotePool:
-    """The services of ``--sentinel-pool``, for one client."""
+    """The services of ``--sentinel-pool``, for one client.
+
+    Args:
+        services: where they are.
+        owner: whose leases these are.
+        token: what the services want to see, if anything.
+        wait: seconds, for a lease and for services that are away.
+        tell: called once with a sentence when it waits for services that are away; None has it
+            wait for none.
+    """
 
     def __init__(
-        self, services: Sequence[Address], owner: str, token: str | None, wait: float
+        self,
+        services: Sequence[Address],
+        owner: str,
+        token: str | None,
+        wait: float,
+        tell: Callable[[str], None] | None,
     ) -> None:
         self._services = tuple(services)
         self._owner = owner
         self._token = token
         self._wait = wait
+        self._tell = tell
+        self._patience = Patience(wait)
 
     def __str__(self) -> str:
-        return ", ".join(f"ws://{address}" for address in self._services)
+        return ", ".join(address.ws for address in self._services)
 
     def connect(self, browser_type: Any, **options: Any) -> tuple[Any, Standing]:
         """Return a browser of the least pressed service that gives one, and that service.
@@ -94,15 +112,34 @@ class RemotePool:
         Raises:
             PoolUnavailable: none gives one; has what each said.
         """
-        engine = browser_type.name
+        for pause in pauses():
+            found, tried = self._try(browser_type, options)
+            if found is not None:
+                self._patience.found()
+                return found
+            problems = [problem for _, problem in tried]
+            if self._tell is None or not self._patience.may_wait(problems, time.monotonic(), pause):
+                break
+            if not self._patience.has_told:
+                self._patience.has_told = True
+                self._tell(
+                    f"waiting up to {self._patience.seconds:g} s for {self} ({shown(problems[0])})"
+                )
+            time.sleep(pause)
+        raise PoolUnavailable(browser_type.name, [(place, shown(why)) for place, why in tried])
+
+    def _try(
+        self, browser_type: Any, options: dict[str, Any]
+    ) -> tuple[tuple[Any, Standing] | None, list[tuple[str, str]]]:
+        """Return a browser and its service, or None and what each service said."""
         standings = [look(address) for address in self._services]
-        tried = [(f"ws://{s.address}", s.problem) for s in standings if s.problem]
+        tried = [(s.address.ws, s.problem) for s in standings if s.problem]
         for standing, wait in self._attempts(in_order(standings, self._owner)):
-            place = f"ws://{standing.address}"
+            place = standing.address.ws
             query = urlencode({"owner": self._owner, "wait": f"{wait:g}s"})
             try:
                 browser = browser_type.connect(
-                    f"{place}/{engine}?{query}",
+                    f"{place}/{browser_type.name}?{query}",
                     headers=self._headers(),
                     timeout=(wait + _CONNECT_SLACK) * 1000,
                     **options,
@@ -110,10 +147,11 @@ class RemotePool:
             except Exception as error:
                 if not type(error).__module__.startswith("playwright."):
                     raise
-                tried = [*(entry for entry in tried if entry[0] != place), (place, _gist(error))]
+                tried = [entry for entry in tried if entry[0] != place]
+                tried.append((place, gist(str(error))))
                 continue
-            return browser, standing
-        raise PoolUnavailable(engine, tried)
+            return (browser, standing), tried
+        return None, tried
 
     def _headers(self) -> dict[str, str]:
         return {} if self._token is None else {"Authorization": f"Bearer {self._token}"}
@@ -123,10 +161,3 @@ class RemotePool:
         if len(standings) > 1:
             yield from ((standing, 0.0) for standing in standings if standing.free)
         yield from ((standing, self._wait) for standing in standings)
-
-
-def _gist(error: Exception) -> str:
-    """Return the service's own words from Playwright's error, without its call log."""
-    words = str(error).partition("\nCall log:")[0].partition(" - <ws")[0]
-    _, found, ours = words.partition("sentinel: ")
-    return " ".join((ours if found else words).split())

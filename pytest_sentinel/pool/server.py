@@ -54,6 +54,7 @@ class Recipe:
         environ: its environment.
         launch: Playwright's launch options.
         upstream: the address of a server that is already there; None to launch a browser.
+        ping: seconds between two pings of a client's connection; None for no pings.
     """
 
     node: Path
@@ -61,6 +62,7 @@ class Recipe:
     environ: Mapping[str, str]
     launch: Mapping[str, Any]
     upstream: str | None = None
+    ping: float | None = None
 
 
 class BrowserServer:
@@ -137,7 +139,12 @@ class BrowserServer:
         self.name, self.engine = name, engine
         if self._popen is None:
             await self.boot(recipe)
-        order = {"engine": engine, "options": dict(recipe.launch), "upstream": recipe.upstream}
+        order = {
+            "engine": engine,
+            "options": dict(recipe.launch),
+            "upstream": recipe.upstream,
+            "ping": recipe.ping,
+        }
         assert self._channel is not None
         with suppress(ConnectionError):  # its end says more
             self._channel.say({"launch": order})

@@ -62,13 +62,14 @@ class Servers:
             "args": list(self._options.launch_args),
             "timeout": self._options.launch_timeout * 1000,
         }
+        ping = self._options.ping_interval
         if self._options.channel is not None:
             launch["channel"] = self._options.channel
         self._was_subreaper = adopt_orphans(True)
         self._scratch = Scratch()
         # Playwright compiled once is a third of the next server's loading time.
         environ["NODE_COMPILE_CACHE"] = str(self._scratch.directory / "compiled")
-        self.recipe = Recipe(driver.node, driver.package, environ, launch)
+        self.recipe = Recipe(driver.node, driver.package, environ, launch, ping=ping)
 
     def take(self) -> BrowserServer:
         """Return a server that has not launched anything: the one that waits, or a new one."""

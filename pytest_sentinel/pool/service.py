@@ -13,6 +13,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import h11
@@ -64,6 +65,10 @@ class LeasePort:
     async def start(self, sock: socket.socket) -> None:
         """Begin to take clients on a bound socket."""
         self.entrance.open(sock)
+
+    def change_token(self, token: bytes) -> None:
+        """Ask those who come from now on for ``token``."""
+        self._terms = replace(self._terms, token=token)
 
     @property
     def is_listening(self) -> bool:
@@ -216,6 +221,8 @@ class LeasePort:
                 502, "the browser server does not answer", "Try again: it is being replaced.", 1.0
             ) from None
         client.join(server, upgrade.head_for(request, host, lease.path))
+        if self._terms.ping_every is not None:
+            server.ping_every(self._terms.ping_every)
         return server
 
     async def _hold(self, client: ClientEnd, server: FarEnd, lease: Lease) -> None:

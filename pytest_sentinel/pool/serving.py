@@ -2,7 +2,7 @@
 
 Order: both ports are bound first, so that a mistake shows before a browser is launched; clients
 are taken when the pool stands. The first SIGTERM (or Ctrl-C) drains and then stops, the second
-stops now.
+stops now. SIGHUP reads the token again; where there is none, it means what SIGTERM means.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import signal
 import socket
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -30,11 +31,11 @@ from pytest_sentinel.pool.samehost import machine_identity
 from pytest_sentinel.pool.servesettings import ServeSettings
 from pytest_sentinel.pool.service import LeasePort
 from pytest_sentinel.pool.snapshot import Event, PoolStatistics
-from pytest_sentinel.pool.tasks import words
+from pytest_sentinel.pool.tasks import Tasks, words
 from pytest_sentinel.pool.terms import Terms
 from pytest_sentinel.version import __version__
 
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def bind(address: Address, name: str) -> socket.socket:
@@ -58,13 +59,26 @@ def bind(address: Address, name: str) -> socket.socket:
 class Serving:
     """One running service."""
 
-    def __init__(self, settings: ServeSettings, options: PoolOptions, log: EventLog) -> None:
+    def __init__(
+        self,
+        settings: ServeSettings,
+        options: PoolOptions,
+        log: EventLog,
+        read_token: Callable[[], bytes] | None = None,
+    ) -> None:
         self._settings = settings
         self._options = options
         self._log = log
+        self._read_token = read_token
         self._pool = Pool(options, log.say)
+        self._tasks = Tasks(self._pool.failed)
         self._limit, self._used = raise_limit(), in_use()
-        terms = Terms(options.engines, settings.token, options.acquire_timeout)
+        terms = Terms(
+            options.engines,
+            settings.token,
+            options.acquire_timeout,
+            ping_every=options.ping_interval,
+        )
         self._lease_port = LeasePort(
             self._pool, terms, log.say, self._answer_ready, lambda: self._share().leases
         )
@@ -104,6 +118,11 @@ class Serving:
         loop.set_exception_handler(self._failed)
         for number in _SIGNALS:
             loop.add_signal_handler(number, self._signalled, number)
+        if self._read_token is not None:
+            read = self._read_token
+            loop.add_signal_handler(
+                signal.SIGHUP, lambda: self._tasks.begin("token", self._renew_token(read))
+            )
         began = time.monotonic()
         cut = 0
         try:
@@ -181,6 +200,17 @@ class Serving:
             self._now.set()
         self._was_signalled = True
         self._told.set()
+
+    async def _renew_token(self, read: Callable[[], bytes]) -> None:
+        """Read the token again; a bad one changes nothing. Leases that are held go on."""
+        try:
+            token = await asyncio.to_thread(read)
+        except (SettingError, OSError, UnicodeDecodeError) as error:
+            self._say("token.kept", problem=words(error))
+            return
+        self._lease_port.change_token(token)
+        self._control_port.change_token(token)
+        self._say("token.renewed")
 
     # What the ports ask
 

@@ -15,6 +15,7 @@ from typing import Any, cast
 
 from pytest_sentinel.pool.frames import FrameMeter, Stream, close_frame, gives_up
 
+PING = b"\x89\x00"  # a whole frame (RFC 6455)
 LINGER = 2.0  # for what was said last to be read
 BOUNDARY_WITHIN = 1.0  # from a revocation to the end of the frame that is passing
 SERVER_GONE_WITHIN = 1.0
@@ -118,6 +119,11 @@ class End(asyncio.BufferedProtocol):
         self._last = asyncio.get_running_loop().call_later(LINGER, self.transport.abort)
 
     @property
+    def has_spoken(self) -> bool:
+        """Whether it has said anything since it was joined to the other."""
+        return True
+
+    @property
     def is_ending(self) -> bool:
         """Whether its last word is said."""
         return self._last is not None or self.closed.done()
@@ -145,6 +151,20 @@ class ServerEnd(End):
         self.meter.feed(data)
         if self._farewell and self.meter.is_between_frames:
             self.other.end(self._farewell)
+
+    def ping_every(self, seconds: float) -> None:
+        """Ping the client as long as this connection stands."""
+        loop = asyncio.get_running_loop()
+
+        def ping() -> None:
+            client = self.other
+            if client is None or self.closed.done() or client.is_ending:
+                return
+            if client.has_spoken and self.meter.is_between_frames:
+                client.transport.write(PING)
+            loop.call_later(seconds, ping)
+
+        loop.call_later(seconds, ping)
 
     async def part(self, reason: str) -> None:
         """Tell the client why it is over, between two frames if that can be had, and close."""
@@ -223,6 +243,11 @@ class ClientEnd(End):
             self.early += data
             if len(self.early) > _EARLY_LIMIT:
                 self.transport.abort()
+
+    @property
+    def has_spoken(self) -> bool:
+        """Whether it has said anything since it asked for a browser."""
+        return self.spoke.is_set()
 
     def descriptor(self) -> socket.socket:
         """Return another hold on the connection, which must be closed."""

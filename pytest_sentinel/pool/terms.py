@@ -87,6 +87,8 @@ class Terms:
         first_word_within: from the granted lease to the client's first message.
         connect_within: for the browser server to take the connection.
         most_clients: connections of all kinds at once.
+        ping_every: how often a client is pinged whose messages go through the service; never if
+            None.
     """
 
     engines: Sequence[str]
@@ -96,3 +98,4 @@ class Terms:
     first_word_within: float = 30.0
     connect_within: float = 5.0
     most_clients: int = 2000
+    ping_every: float | None = None

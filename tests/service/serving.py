@@ -196,12 +196,20 @@ def _lives(process: psutil.Process) -> bool:
 
 @contextmanager
 def service(
-    directory: Path, *options: str, descriptors: int = 0, **environment: str
+    directory: Path,
+    *options: str,
+    descriptors: int = 0,
+    wait: bool = True,
+    **environment: str,
 ) -> Iterator[Service]:
-    """Run a service; at the end it stops by SIGTERM, and nothing of it is left."""
+    """Run a service, and ``wait`` until it takes clients.
+
+    At the end it stops by SIGTERM, and nothing of it is left.
+    """
     running = Service(directory, *options, descriptors=descriptors, **environment)
     try:
-        running.wait_started()
+        if wait:
+            running.wait_started()
         yield running
         running.stop()
         deadline = time.monotonic() + 5 * slack()

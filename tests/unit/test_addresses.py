@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_sentinel.addresses import Address, parse_address, parse_services
+from pytest_sentinel.addresses import Address, parse_address, parse_control, parse_services
 
 
 @pytest.mark.parametrize(
@@ -67,11 +67,52 @@ def test_a_list_of_services_is_read() -> None:
     assert found == (Address("a", 9323), Address("b", 1), Address("::1", 2))
 
 
+def test_a_service_may_be_behind_a_proxy() -> None:
+    """With TLS, whose port is the default then, and with a prefix before its paths."""
+    found = parse_services("wss://a,wss://b:8443/browsers/,ws://[::1]/x/y-1")
+
+    assert found == (
+        Address("a", 443, tls=True),
+        Address("b", 8443, tls=True, prefix="/browsers"),
+        Address("::1", 9323, prefix="/x/y-1"),
+    )
+    assert [address.ws for address in found] == [
+        *("wss://a:443", "wss://b:8443/browsers", "ws://[::1]:9323/x/y-1")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a:1", Address("a", 1)),
+        ("a", Address("a", 9324)),
+        (":1/", Address("0.0.0.0", 1)),
+        ("http://a/", Address("a", 9324)),
+        ("http://a:1/x", Address("a", 1, prefix="/x")),
+        ("https://a", Address("a", 443, tls=True)),
+        ("https://[::1]:1/x/", Address("::1", 1, tls=True, prefix="/x")),
+    ],
+)
+def test_a_control_port_is_read(text: str, expected: Address) -> None:
+    """As an address, or as a URL."""
+    assert parse_control(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["", "ws://a", "https://", "https://u:p@a", "http://a?b", "https://a/../b", "a/b"]
+)
+def test_what_is_no_control_port_is_refused(text: str) -> None:
+    """Other schemes, users, queries and paths that are not plain raise."""
+    with pytest.raises(ValueError):
+        parse_control(text)
+
+
 @pytest.mark.parametrize(
     "text",
     [
         *("", "a:1", "http://a", "ws://", "ws://a,", "ws://a,ws://a:9323"),
         *("ws://a/chromium", "ws://a?token=x", "ws://u:p@a", "ws://a#x", "ws://a:b"),
+        *("wss://a/x/firefox", "ws://a/./x", "ws://a//x", "ws://a/x%20y", "WSS:a"),
     ],
 )
 def test_what_is_no_list_of_services_is_refused(text: str) -> None:
