@@ -94,39 +94,47 @@ def test_after(page):
 """
 
 
-def outcomes(suite: Path) -> list[str]:
-    lines = read_record(suite / ".sentinel" / "runs" / "latest")
-    return [line.outcome for line in lines if isinstance(line, Attempt)]
-
-
-def layout(directory: Path, hook: str) -> Path:
-    """Lay the hook below, where its conftest is loaded later than all plugins are."""
-    directory.mkdir(exist_ok=True)
-    files = {"below/conftest.py": "import pytest\n" + hook, "below/test_it.py": SUITE}
+def lay_hooks(directory: Path, hooks: dict[str, str]) -> Path:
+    """Lay each hook into a directory of its own, whose conftest is loaded after all plugins."""
+    files = {}
+    for number, hook in enumerate(hooks.values()):
+        files[f"hook{number}/conftest.py"] = "import pytest\n" + hook
+        files[f"hook{number}/test_{number}.py"] = SUITE
     return lay(directory / "suite", files)
 
 
-@pytest.mark.parametrize("hook", HOOKS)
-def test_the_test_runs_again(tmp_path: Path, hook: str) -> None:
+def outcomes(suite: Path, hooks: dict[str, str]) -> dict[str, list[str]]:
+    """Return how each attempt ended, by hook."""
+    found: dict[str, list[str]] = {name: [] for name in hooks}
+    for line in read_record(suite / ".sentinel" / "runs" / "latest"):
+        if isinstance(line, Attempt):
+            number = int(line.nodeid.partition("/")[0].removeprefix("hook"))
+            found[list(hooks)[number]].append(line.outcome)
+    return found
+
+
+def test_the_test_runs_again(tmp_path: Path) -> None:
     """Whatever a hook or a fixture does with the dead page: three passed, one attempt more."""
-    suite = layout(tmp_path, HOOKS[hook])
+    suite = lay_hooks(tmp_path, HOOKS)
 
-    ran = run(suite, "-p", "no:html", ".")
+    ran = run(suite)
 
-    assert (ran.status, outcomes(suite)) == (0, ["passed", "crashed", "passed", "passed"])
     assert "INTERNALERROR" not in ran.stdout
+    assert ran.status == 0, ran.stdout
+    assert outcomes(suite, HOOKS) == {
+        hook: ["passed", "crashed", "passed", "passed"] for hook in HOOKS
+    }
 
 
-@pytest.mark.parametrize("hook", LAST)
-def test_a_test_that_is_not_run_again_fails(tmp_path: Path, hook: str) -> None:
+def test_a_test_that_is_not_run_again_fails(tmp_path: Path) -> None:
     """Its failure is reported to all, the hook's is not, and the next test runs."""
-    suite = layout(tmp_path, LAST[hook])
+    suite = lay_hooks(tmp_path, LAST)
 
-    ran = run(suite, "--sentinel-crash-retries=0", ".")
+    ran = run(suite, "--sentinel-crash-retries=0")
 
-    assert (ran.status, outcomes(suite)) == (1, ["passed", "failed", "passed"])
-    assert ran.outcomes() == {"passed": 2, "failed": 1}
     assert "INTERNALERROR" not in ran.stdout
+    assert (ran.status, ran.outcomes()) == (1, {"passed": 4, "failed": 2})
+    assert outcomes(suite, LAST) == {hook: ["passed", "failed", "passed"] for hook in LAST}
 
 
 OWN_FAULTS = {
