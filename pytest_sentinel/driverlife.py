@@ -88,6 +88,8 @@ class DriverLife:
     def set_up(self, fixturedef: Any, request: Any) -> Generator[None, object, object]:
         """Let the ``playwright`` fixture start the driver, and take care of what it starts."""
         __tracebackhide__ = True
+        if fixturedef.func.__module__.startswith("_pytest."):
+            return (yield)  # a parameter of a test that has the name
         added = self._environment()
         before = {name: os.environ.get(name) for name in added}
         # Only while it starts: DEBUG means something else to most of the programs a test starts.
@@ -100,6 +102,8 @@ class DriverLife:
                     os.environ.pop(name, None)
                 else:
                     os.environ[name] = value
+        if type(result).__name__ != "Playwright":
+            return result
         self._fixtures.append((fixturedef, request))
         driver = self.drivers.of(result)
         if driver is not self._driver:

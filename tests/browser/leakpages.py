@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, Playwright
-
-INSTALLED = "/usr/lib/chromium/chromium-headless-shell"
 
 
 @pytest.fixture(scope="module")
 def chromium(playwright: Playwright) -> Iterator[Browser]:
     """Playwright's browser if it is there, else the system's."""
-    own = playwright.chromium.executable_path
-    browser = playwright.chromium.launch(executable_path=own if Path(own).exists() else INSTALLED)
+    browser = playwright.chromium.launch()
     yield browser
     browser.close()
 

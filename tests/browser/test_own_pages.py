@@ -19,14 +19,11 @@ from tests.browser.test_processes import processes_of
 
 pytestmark = pytest.mark.browser
 
-INSTALLED = "/usr/lib/chromium/chromium-headless-shell"
-
 
 @contextmanager
 def opened(playwright: Playwright) -> Iterator[Page]:
     """A browser with one page that has been drawn, so that all its processes are there."""
-    own = playwright.chromium.executable_path
-    browser = playwright.chromium.launch(executable_path=own if Path(own).exists() else INSTALLED)
+    browser = playwright.chromium.launch()
     page = browser.new_page()
     page.screenshot()
     yield page

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -23,30 +23,30 @@ from pytest_sentinel.memory.processes import (
     wait_gone,
 )
 from pytest_sentinel.memory.sampler import Sampler
+from pytest_sentinel.pool.leavings import leavings_of, profile_of, remove
 from tests.faults.children import MIB, until
 
 pytestmark = pytest.mark.browser
 
 PAGE = "data:text/html,<h1>Larder</h1>"
-INSTALLED = "/usr/lib/chromium/chromium-headless-shell"
 
 
-@pytest.fixture
-def chromium(playwright: Playwright) -> Iterator[Browser]:
-    """A browser of our own: Playwright's if it is there, else the system's."""
-    own = playwright.chromium.executable_path
-    executable = own if Path(own).exists() else INSTALLED
-    browser = playwright.chromium.launch(executable_path=executable)
+@pytest.fixture(params=["headless", "full"])
+def chromium(playwright: Playwright, request: pytest.FixtureRequest) -> Iterator[Browser]:
+    """A browser of our own: what a headless launch takes here, and a full build where one is."""
+    options: dict[str, Any] = {}
+    if request.param == "full":
+        options["channel"] = "chromium"
+        if not Path(playwright.chromium.executable_path).exists():
+            pytest.skip("there is no full Chromium on this machine")
+    browser = playwright.chromium.launch(**options)
     [root] = processes_of(browser)["browser"]
-    [profile] = [
-        word.removeprefix("--user-data-dir=")
-        for word in psutil.Process(root).cmdline()
-        if word.startswith("--user-data-dir=")
-    ]
+    left = leavings_of(profile_of(root))
     yield browser
     browser.close()
-    # Playwright may fail to remove the profile of a browser that was killed while it wrote.
-    shutil.rmtree(profile, ignore_errors=True)
+    # Playwright may fail to remove the profile of a browser that was killed while it wrote, and
+    # knows nothing of what a full Chromium keeps beside it.
+    remove(left)
 
 
 def processes_of(browser: Browser) -> dict[str, list[int]]:

@@ -35,12 +35,10 @@ receivers: [{{name: webhook, webhook_configs: [{{url: "{url}", send_resolved: tr
 
 
 class Browser:
-    """A browser of our own, which can be broken and mended: the system's, by other links."""
+    """A browser of our own, which can be broken and mended: what is installed, by other links."""
 
     def __init__(self, directory: Path) -> None:
-        found = shutil.which("chromium-headless-shell")
         choice = browsers.prepare(dict(os.environ))
-        assert found is not None
         assert choice.executable is not None
         self.directory = directory
         shutil.copytree(choice.executable.resolve().parent, directory, copy_function=_link)
