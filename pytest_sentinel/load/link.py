@@ -115,6 +115,7 @@ class Link:
         self._socket = ours
         self._tail.clear()
         self._reader = gevent.spawn(self._read, ours, self._process)
+        gevent.spawn(_hang_up_after, self._process, ours)
         self._errors = gevent.spawn(self._read_errors, self._process)
         self._say(self._setup)
 
@@ -288,3 +289,13 @@ class Link:
 
     def _log(self) -> str:
         return "\n".join(self._tail)
+
+
+def _hang_up_after(process: Any, connection: Any) -> None:
+    """End the connection when the process has ended: a child that it forked may hold the other end.
+
+    What has arrived is read first all the same.
+    """
+    process.wait()
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)

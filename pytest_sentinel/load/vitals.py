@@ -18,6 +18,7 @@ from pytest_sentinel.load.wire import PageLoad
 _SCRIPT: Final = Path(__file__).with_name("vitals.js").read_text()
 _BINDING: Final = "__sentinelVitals"
 _READ: Final = "window.__sentinelRead ? window.__sentinelRead() : null"
+_TELL: Final = "window.__sentinelRead?.tell()"
 _MOST: Final = 1e12
 _MOST_LOADS: Final = 500  # of one iteration
 
@@ -84,7 +85,8 @@ class Vitals:
             line.send("Runtime.addBinding", {"name": _BINDING}),
             # One that another page has opened may have loaded already; its window may be the one
             # of the empty page that was there first, which the script left alone.
-            line.send("Runtime.evaluate", {"expression": _SCRIPT}),
+            # It tells at once what it knows: the page may be left before its own turn comes.
+            line.send("Runtime.evaluate", {"expression": _SCRIPT + _TELL}),
         )
         return line
 

@@ -169,8 +169,8 @@ class WorkerPool:
         if not self._ledger.slot(number).wanted:
             return None
         driver = self._drivers.of(seat.api)
-        if driver.is_gone():
-            return self._orphan(seat, driver.death())
+        if (orphaned := driver.death()) is not None:
+            return self._orphan(seat, orphaned)
         local = seat.local
         standing = local.standing()
         if standing != "gone":
@@ -190,10 +190,8 @@ class WorkerPool:
         self._act(self._ledger.crashed(number, now, str(death), log, under=self.test), seat)
         return death
 
-    def _orphan(self, seat: Seat, death: Death | None) -> Death | None:
+    def _orphan(self, seat: Seat, death: Death) -> Death:
         """Book that the driver behind a seat died, which ends whatever it drove."""
-        if death is None:
-            return None
         self.had_trouble = True
         seat.local.rest()
         seat.deaths.append((seat.name, death))

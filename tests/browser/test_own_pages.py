@@ -38,6 +38,17 @@ def pids(page: Page) -> list[int]:
     return tree(root)
 
 
+def at_rest(page: Page) -> list[int]:
+    """Return the processes whose memory stands still while the page does nothing.
+
+    The GPU process gives some 8 MiB back 5 s after it has drawn, whoever else runs; on a busy
+    machine that falls into any test.
+    """
+    browser = page.context.browser
+    assert isinstance(browser, Browser)
+    return [pid for pid in pids(page) if pid not in processes_of(browser)["GPU"]]
+
+
 def steady(read: Callable[[], int], page: Page) -> int:
     """Return the reading, once two in a row agree within 1 MiB."""
     before, now = -MIB, read()
@@ -54,15 +65,16 @@ def test_another_browser_moves_pss_and_not_what_belongs_to_this_one(
 ) -> None:
     """A second browser shares the executable's pages; the first one's own memory stands still."""
     with opened(playwright) as page:
-        own = steady(lambda: own_memory(pids(page)), page)
+        own = steady(lambda: own_memory(at_rest(page)), page)
         with ExitStack() as others:
             others.enter_context(opened(playwright))
-            assert abs(steady(lambda: own_memory(pids(page)), page) - own) < 4 * MIB
-        assert abs(steady(lambda: own_memory(pids(page)), page) - own) < 4 * MIB
+            assert abs(steady(lambda: own_memory(at_rest(page)), page) - own) < 4 * MIB
+        assert abs(steady(lambda: own_memory(at_rest(page)), page) - own) < 4 * MIB
 
-        reading = read_memory(pids(page))
+        reading = read_memory(at_rest(page))
         assert reading is not None
-        assert own < reading.pss - 10 * MIB
+        # How much more depends on how many browsers the machine shares the executable among.
+        assert own < reading.pss - MIB
 
 
 def test_what_a_page_allocates_belongs_to_it(playwright: Playwright) -> None:

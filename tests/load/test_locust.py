@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +176,38 @@ if os.environ.get("LOCUST_SKIP_MONKEY_PATCH"):
     assert outcomes["passed"] == outcomes["failed"] == 0
     assert "was killed by signal 9; next try in" in run.text()
     assert run.text().count("the sidecar was killed by signal 9") >= 3
+
+
+FORKS = """
+import time
+
+class Shopper(BrowserUser):
+    wait_time = constant(0.2)
+
+    @task
+    async def look(self, page, step):
+        if not (HERE / "forked").exists():
+            child = os.fork()
+            if child == 0:
+                time.sleep(600)
+                os._exit(0)
+            (HERE / "forked").write_text(str(child))
+            os.kill(os.getpid(), signal.SIGKILL)
+        await page.goto("/meals")
+        (HERE / "looked").touch()
+"""
+
+
+def test_a_sidecar_that_dies_is_missed_although_its_child_lives(
+    tmp_path: Path, larder: Larder
+) -> None:
+    """A child that a scenario forked holds the sidecar's end; the next sidecar starts at once."""
+    with locust(tmp_path, FORKS, *HEADLESS, "-u", "1", "--host", larder.url) as run:
+        run.until_there("looked")
+        run.stop()
+        with suppress(ProcessLookupError):
+            os.kill(int((tmp_path / "forked").read_text()), signal.SIGKILL)
+        assert booked(run.report())["infrastructure"] == 1
 
 
 @pytest.mark.parametrize("ending", ["interrupt", "terminate"])
