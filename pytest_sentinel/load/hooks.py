@@ -12,7 +12,7 @@ import platform
 import socket
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -274,14 +274,21 @@ def judge_at_end(environment: Any, **_: Any) -> None:
     verdicts, status = outcome.judge(desk.tally, desk.gates)
     if desk.gates:
         environment.process_exit_code = status
-    if file := option(environment, "report", ""):
-        _write(Path(file), outcome.as_json(desk.tally, verdicts))
-    if file := option(environment, "record", ""):
-        _write_record(Path(file), environment, desk, verdicts, status if desk.gates else 0)
-    if file := option(environment, "summary", ""):
-        stats = environment.stats
-        ended = stats.last_request_timestamp or stats.start_time
-        _write(Path(file), summary_of(desk.tally, ended - stats.start_time))
+    stats = environment.stats
+    seconds = (stats.last_request_timestamp or stats.start_time) - stats.start_time
+    writers: dict[str, Callable[[Path], None]] = {
+        "report": lambda file: _write(file, outcome.as_json(desk.tally, verdicts)),
+        "record": lambda file: _write_record(
+            file, environment, desk, verdicts, status if desk.gates else 0
+        ),
+        "summary": lambda file: _write(file, summary_of(desk.tally, seconds)),
+    }
+    for name, write in writers.items():
+        if file := option(environment, name, ""):
+            try:
+                write(Path(file))
+            except OSError as error:  # one that cannot be written does not take the others along
+                sys.stderr.write(f"sentinel: --sentinel-{name}: {error}\n")
     lines = outcome.tables(desk.tally, verdicts)
 
     def show(**_: Any) -> None:

@@ -7,11 +7,19 @@ browsers are driven. What belongs to Locust's process is not there, and says so.
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pytest_sentinel.errors import NotInSidecar
 from pytest_sentinel.load.wire import Run
+
+
+class Nothing:
+    """What an ``on_start`` that does nothing returns: it may be awaited."""
+
+    def __await__(self) -> Iterator[None]:
+        """Be over at once."""
+        return iter(())
 
 
 class StandInEnvironment:

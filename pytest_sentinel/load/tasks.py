@@ -133,6 +133,23 @@ def needs_page(function: Any) -> bool:
     return not _takes(function, 1)
 
 
+def sets_of(holder: Any) -> list[Any]:
+    """Return the sets of tasks from the user's to ``holder``; none for the user itself."""
+    found: list[Any] = []
+    while not hasattr(type(holder), _MARK):
+        found.insert(0, holder)
+        holder = holder.parent
+    return found
+
+
+def number_of(held: Any, number: Callable[[], int]) -> int:
+    """Return the number by which a set of tasks is known, as long as its user is in it."""
+    known: int | None = vars(held).get("_sentinel_number")
+    if known is None:
+        held._sentinel_number = known = number()
+    return known
+
+
 def _holders(cls: type, plan: Plan) -> Iterator[tuple[type, str]]:
     """Yield the class and every set of tasks in it, each once, with the prefix of its names."""
     pending: list[type] = [cls]

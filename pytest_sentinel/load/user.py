@@ -1,4 +1,4 @@
-"""A Locust user whose tasks run in a real browser. The only file that imports Locust.
+"""A Locust user whose tasks run in a real browser. Beside __main__.py the only importer of Locust.
 
 Law: an iteration is booked once, here, whatever became of it: passed, failed, skipped, lost to
 infrastructure, or dropped when its user was killed. Steps become requests of type ``STEP`` in the
@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Final, TypeVar, overload
 
 if "pytest" in sys.modules and "locust" not in sys.modules:
@@ -34,9 +34,17 @@ from pytest_sentinel.errors import (
 from pytest_sentinel.load import hooks, wire
 from pytest_sentinel.load.desk import Desk
 from pytest_sentinel.load.plan import check_pool, first_start, longest, terms_of
-from pytest_sentinel.load.standin import is_stand_in
+from pytest_sentinel.load.standin import Nothing, is_stand_in
 from pytest_sentinel.load.tally import Outcome
-from pytest_sentinel.load.tasks import Plan, as_scenario, is_async, is_task_set, plan_of
+from pytest_sentinel.load.tasks import (
+    Plan,
+    as_scenario,
+    is_async,
+    is_task_set,
+    number_of,
+    plan_of,
+    sets_of,
+)
 
 STEP: Final = "STEP"
 FLOW: Final = "FLOW"
@@ -87,14 +95,6 @@ def require(*thresholds: str) -> None:
         GateError: one makes no sense.
     """
     hooks.require(thresholds)
-
-
-class _Nothing:
-    """What an ``on_start`` that does nothing returns: it may be awaited."""
-
-    def __await__(self) -> Generator[None, None, None]:
-        return
-        yield
 
 
 class BrowserUser(User):
@@ -153,11 +153,11 @@ class BrowserUser(User):
 
     def on_start(self) -> Any:
         """Do nothing; yours may be ``async``, and take a page and steps."""
-        return _Nothing()
+        return Nothing()
 
     def on_stop(self) -> Any:
         """Do nothing; yours may be ``async``, and take a page and steps."""
-        return _Nothing()
+        return Nothing()
 
     def wait(self) -> None:
         """Wait as ``wait_time`` says; not in a task.
@@ -259,7 +259,7 @@ class BrowserUser(User):
         """Have a sidecar that took the place of another know what ``on_start`` left on ``self``."""
         link = self._desk.link
         assert link is not None, "bug: a user in a process that runs none"
-        started = [held for held in (self, *_sets_of(holder)) if hasattr(held, _STARTED)]
+        started = [held for held in (self, *sets_of(holder)) if hasattr(held, _STARTED)]
         if not started:
             return
         try:
@@ -297,7 +297,7 @@ class BrowserUser(User):
         assert desk.link is not None, "bug: a user in a process that runs none"
         pool = hooks.pool_of(self.environment) or self.pool
         names = self.sentinel_plan.sets
-        path = tuple((_number(held, desk), names[type(held)]) for held in _sets_of(holder))
+        path = tuple((number_of(held, desk.number), names[type(held)]) for held in sets_of(holder))
         run = wire.Run(desk.number(), self.user_number, scenario, self.host, pool, path)
         for message in desk.link.iterate(run, longest(terms_of(type(self)), pool)):
             if isinstance(message, wire.Ended):
@@ -373,22 +373,6 @@ class BrowserUser(User):
             return 0.0
 
 
-def _sets_of(holder: Any) -> list[Any]:
-    """Return the sets of tasks from the user's to ``holder``."""
-    found: list[Any] = []
-    while not isinstance(holder, BrowserUser):
-        found.insert(0, holder)
-        holder = holder.parent
-    return found
-
-
-def _number(held: Any, desk: Desk) -> int:
-    number: int | None = vars(held).get("_sentinel_number")
-    if number is None:
-        held._sentinel_number = number = desk.number()
-    return number
-
-
 def _settle(ended: wire.Ended) -> None:
     """Raise what Locust is to hear of an end: a failure that no step told, or a word of its own."""
     failure = ended.failure
@@ -400,32 +384,6 @@ def _settle(ended: wire.Ended) -> None:
         raise getattr(exception, ended.control)
     if failure is not None and ended.outcome == Outcome.FAILED and not ended.in_step:
         raise ScenarioFailed(failure.kind, failure.message, failure.detail)
-
-
-def main(*, is_headless: bool = False) -> None:
-    """Run Locust with our options, also for a locustfile that does not import us.
-
-    Args:
-        is_headless: whether there is no web interface where nobody has said anything about it.
-    """
-    from locust.argument_parser import get_parser
-    from locust.main import main as locust_main
-
-    hooks.say_in_one_line()
-    if is_headless:
-        parser = get_parser()
-        parser.parse_known_args()
-        said = parser.get_source_to_settings_dict()
-        named = {
-            action.dest
-            for source, settings in said.items()
-            if source != "defaults"
-            for action, _ in settings.values()
-            if action is not None
-        }
-        if not named & {"headless", "headful", "autostart"}:
-            sys.argv.append("--headless")
-    locust_main()  # type: ignore[no-untyped-call]
 
 
 hooks.register(locust.events, UsersDispatcher)

@@ -106,3 +106,24 @@ def test_the_command_leaves_locusts_configuration_alone(tmp_path: Path) -> None:
     assert "given 3 7.0 1 True kept" in told.stdout, told.stdout + told.stderr
     assert "Iterations without a browser: Idler.idle" in told.stdout
     assert told.returncode == 98  # no request was made
+
+
+def test_a_report_that_cannot_be_written_takes_nothing_along(tmp_path: Path) -> None:
+    """One line says so at the end; the other files and the gates' status are there."""
+    (tmp_path / "shop.py").write_text(
+        "from locust import User, constant, task\n"
+        "from pytest_sentinel.load import require\n"
+        "require('error_rate: rate < 1%')\n"
+        "class Idler(User):\n"
+        "    wait_time = constant(0.1)\n"
+        "    @task\n"
+        "    def idle(self):\n"
+        "        pass\n"
+    )
+    words = ("--sentinel-report", str(tmp_path), "--sentinel-summary", "summary.json")
+    told = locust(tmp_path, "-f", "shop.py", "--headless", "-t", "1s", *words)
+
+    assert told.returncode == 98, told.stderr
+    assert f"sentinel: --sentinel-report: [Errno 21] Is a directory: '{tmp_path}'" in told.stderr
+    assert "Traceback" not in told.stderr
+    assert (tmp_path / "summary.json").exists()
