@@ -18,31 +18,34 @@ _HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\[\]:]+)(?::[0-9]*)?")
 _SHOWN = 100  # characters of a strange name
 
 
-def is_local(host: str) -> bool:
+def is_ours(host: str, listen: str) -> bool:
     """Tell whether the text of a ``Host`` header names this machine, with or without a port.
 
-    Any loopback address does, and ``localhost`` with what is below it (RFC 6761).
+    Any loopback address does, ``localhost`` with what is below it (RFC 6761), and the address that
+    is listened on.
     """
     found = _HOST.fullmatch(host.strip())
     if found is None:
         return False
     name = found[1].lower().removesuffix(".")
-    if name == "localhost" or name.endswith(".localhost"):
+    bare = name.strip("[]")
+    if bare == listen.lower() or name == "localhost" or name.endswith(".localhost"):
         return True
     try:
-        address = ipaddress.ip_address(name.strip("[]"))
+        address = ipaddress.ip_address(bare)
     except ValueError:
         return False
     mapped = address.ipv4_mapped if address.version == 6 else None
     return (mapped or address).is_loopback
 
 
-def check(hosts: Sequence[str], origins: Sequence[str], *, has_token: bool) -> None:
+def check(hosts: Sequence[str], origins: Sequence[str], listen: str, *, has_token: bool) -> None:
     """Turn away web pages, by all the headers of a request that give one away.
 
     Args:
         hosts: every ``Host`` header; a request of HTTP/1.0 may have none, which no browser sends.
         origins: every ``Origin`` header, empty ones too.
+        listen: the address that is listened on.
         has_token: whether the service asks for a token.
 
     Raises:
@@ -50,7 +53,7 @@ def check(hosts: Sequence[str], origins: Sequence[str], *, has_token: bool) -> N
     """
     if origins:
         raise RequestRefused(403, "web pages are not served", "Connect with Playwright.")
-    if has_token or not hosts or (len(hosts) == 1 and is_local(hosts[0])):
+    if has_token or not hosts or (len(hosts) == 1 and is_ours(hosts[0], listen)):
         return
     raise RequestRefused(
         403,

@@ -85,6 +85,7 @@ class ControlPort:
         def tell(name: str, **facts: Any) -> None:
             say(Event(name, time.time(), facts))
 
+        self._listen = ""
         self.entrance = Entrance(
             lambda: _Caller(self._runner.server, self._callers, self.entrance),
             room,
@@ -99,6 +100,7 @@ class ControlPort:
 
     async def start(self, sock: socket.socket) -> None:
         """Begin to answer on a bound socket."""
+        self._listen = str(sock.getsockname()[0])
         await self._runner.setup()
         self.entrance.open(sock)
 
@@ -153,6 +155,7 @@ class ControlPort:
             callers.check(
                 headers.getall("Host", []),
                 headers.getall("Origin", []),
+                self._listen,
                 has_token=self._token is not None,
             )
         except RequestRefused as refused:

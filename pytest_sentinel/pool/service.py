@@ -49,6 +49,7 @@ class LeasePort:
         self._terms = terms
         self._say = say
         self._ready = ready
+        self._listen = ""
         self.entrance = Entrance(
             lambda: ClientEnd(self._arrived, self._first_words()),
             lambda: min(terms.most_clients, room() if room else terms.most_clients),
@@ -64,6 +65,7 @@ class LeasePort:
 
     async def start(self, sock: socket.socket) -> None:
         """Begin to take clients on a bound socket."""
+        self._listen = str(sock.getsockname()[0])
         self.entrance.open(sock)
 
     def change_token(self, token: bytes) -> None:
@@ -136,13 +138,14 @@ class LeasePort:
         if not upgrade.is_upgrade(request):
             self._answer(client, request)
             return
-        ask = upgrade.read_ask(request, self._terms.engines, self._terms.token, str(peer[0]))
+        terms = self._terms
+        ask = upgrade.read_ask(request, terms.engines, terms.token, str(peer[0]), self._listen)
         work = self._serve(client, request, ask)
         self._tasks.begin("serve", work, lambda _: client.transport.abort())
 
     def _answer(self, client: ClientEnd, request: h11.Request) -> None:
         """Answer what is no WebSocket: a question whether it is worth to come, or a mistake."""
-        upgrade.check_caller(request, self._terms.token)
+        upgrade.check_caller(request, self._terms.token, self._listen)
         if upgrade.asks_ready(request):
             status, body = self._ready()
             self._say_last(client, upgrade.answer(status, json.dumps(body) + "\n", _JSON))

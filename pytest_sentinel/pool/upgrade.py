@@ -101,11 +101,17 @@ def values(request: h11.Request, name: bytes) -> list[str]:
     return [text.decode("latin-1") for found, text in request.headers if found == name]
 
 
-def read_ask(request: h11.Request, engines: Iterable[str], token: bytes | None, peer: str) -> Ask:
+def read_ask(
+    request: h11.Request,
+    engines: Iterable[str],
+    token: bytes | None,
+    peer: str,
+    listen: str = "127.0.0.1",
+) -> Ask:
     """Return what an upgrade asks for.
 
     ``token`` is what it must show, in a header or in its query; None lets everybody in. ``peer``
-    stands for the owner where none is named.
+    stands for the owner where none is named; ``listen`` is the address that was asked.
 
     Raises:
         RequestRefused: it has no token, comes from a web page, or asks for what is not to be had.
@@ -117,7 +123,7 @@ def read_ask(request: h11.Request, engines: Iterable[str], token: bytes | None, 
         raise RequestRefused(400, "the query is not NAME=VALUE&NAME=VALUE") from None
     told = dict(asked)
     check_token(request, told.get("token"), token)
-    check_caller(request, token)
+    check_caller(request, token, listen)
     unknown = sorted({name for name, _ in asked} - set(_ASKABLE))
     if unknown:
         raise RequestRefused(
@@ -163,14 +169,19 @@ def is_token(shown: str, token: bytes) -> bool:
     )
 
 
-def check_caller(request: h11.Request, token: bytes | None) -> None:
+def check_caller(request: h11.Request, token: bytes | None, listen: str) -> None:
     """Turn away web pages: what a browser under test shows may not reach for the browsers.
 
     Raises:
         RequestRefused: the request has an Origin, which no client of Playwright sends, or a Host
             that is none of this machine where there is no token.
     """
-    callers.check(values(request, b"host"), values(request, b"origin"), has_token=token is not None)
+    callers.check(
+        values(request, b"host"),
+        values(request, b"origin"),
+        listen,
+        has_token=token is not None,
+    )
 
 
 def _engine(path: str, connecting: str, engines: tuple[str, ...]) -> str:

@@ -24,7 +24,7 @@ from tests.service import frames
 pytestmark = pytest.mark.browser
 
 SECONDS = float(os.environ.get("FRAMES_FUZZ_SECONDS", "3"))
-PER_SECOND = 100  # connections of the fuzzer, at most
+PER_SECOND = 20  # connections of the fuzzer, at most
 MIB = 1024 * 1024
 MOST_MEMORY = 1500 * MIB  # of the browser server's own process
 

@@ -51,24 +51,31 @@ STRANGE = [
 @pytest.mark.parametrize("host", LOCAL)
 def test_names_of_this_machine(host: str) -> None:
     """Loopback addresses and localhost are, in any spelling and with any port."""
-    assert callers.is_local(host)
-    callers.check([host], [], has_token=False)
+    assert callers.is_ours(host, "127.0.0.1")
+    callers.check([host], [], "127.0.0.1", has_token=False)
 
 
 @pytest.mark.parametrize("host", STRANGE)
 def test_names_that_somebody_gave_it(host: str) -> None:
     """Any other name is refused without a token, with what to do."""
-    assert not callers.is_local(host)
+    assert not callers.is_ours(host, "127.0.0.1")
     with pytest.raises(RequestRefused, match="localhost, or start the service with --token-file"):
-        callers.check([host], [], has_token=False)
-    callers.check([host], [], has_token=True)
+        callers.check([host], [], "127.0.0.1", has_token=False)
+    callers.check([host], [], "127.0.0.1", has_token=True)
+
+
+def test_the_address_that_is_listened_on() -> None:
+    """It is one of the service's names, whatever it is."""
+    assert callers.is_ours("10.1.2.3:9323", "10.1.2.3")
+    assert callers.is_ours("[FE80::1]:9323", "fe80::1")
+    assert not callers.is_ours("10.1.2.4:9323", "10.1.2.3")
 
 
 def test_a_host_that_comes_twice_is_refused() -> None:
     """Nobody knows which of the two is meant; one that does not come at all is no browser's."""
     with pytest.raises(RequestRefused):
-        callers.check(["localhost", "localhost"], [], has_token=False)
-    callers.check([], [], has_token=False)
+        callers.check(["localhost", "localhost"], [], "127.0.0.1", has_token=False)
+    callers.check([], [], "127.0.0.1", has_token=False)
 
 
 @pytest.mark.parametrize("origins", [[""], ["null"], ["http://x", "http://x"], ["", ""]])
@@ -76,4 +83,4 @@ def test_a_host_that_comes_twice_is_refused() -> None:
 def test_any_origin_is_a_web_page(origins: list[str], *, has_token: bool) -> None:
     """An empty one too, and two."""
     with pytest.raises(RequestRefused, match="web pages are not served"):
-        callers.check(["localhost"], origins, has_token=has_token)
+        callers.check(["localhost"], origins, "127.0.0.1", has_token=has_token)
