@@ -40,9 +40,11 @@ class LeasedBrowser:
             api.on("context", _share_files)
 
     def is_gone(self) -> bool:
-        """Tell whether the connection has ended."""
+        """Tell whether the connection has ended, or the driver that held it."""
         self._turn()
-        return not self.api.is_connected()
+        # A dead driver ends the connection too, and is not there to say so.
+        has_driver = not getattr(getattr(self.api, "_dispatcher_fiber", None), "dead", False)
+        return not (has_driver and self.api.is_connected())
 
     def standing(self) -> Standing:
         """Tell whether it is gone; the service probes, so it is never suspicious."""
@@ -83,7 +85,7 @@ class LeasedBrowser:
 
     def kill(self) -> None:
         """End the connection, if it has not ended."""
-        if self.api.is_connected():
+        if not self.is_gone():
             self.api.close()
 
     def rest(self) -> None:

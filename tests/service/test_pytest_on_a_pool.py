@@ -52,6 +52,31 @@ def test_every_worker_has_one_lease(pytester: pytest.Pytester, shared: Service) 
     wait_until(lambda: not shared.leases(), 2 * slack(), "the end of the leases")
 
 
+DRIVER_DIES = """
+def test_dies(page, once):
+    if once():
+        for process in psutil.Process().children():
+            if "run-driver" in process.cmdline():
+                process.kill()
+    page.set_content("<title>here</title>")
+    assert page.title() == "here"
+
+def test_after(page):
+    page.set_content("<title>after</title>")
+"""
+
+
+def test_a_driver_that_dies_takes_another_lease(pytester: pytest.Pytester, shared: Service) -> None:
+    """Its lease ends with it; the next driver connects anew, to a browser that lived on."""
+    scratch = Scratch(pytester, DRIVER_DIES)
+    scratch.run(f"--sentinel-pool={shared.ws}").assert_outcomes(passed=2)
+    assert [event.detail for event in scratch.events("driver-died")] == [
+        "Playwright's driver died (SIGKILL)"
+    ]
+    assert len(scratch.attempts()) == 3
+    wait_until(lambda: not shared.leases(), 2 * slack(), "the end of the leases")
+
+
 FILES = """
 def test_download(page):
     page.set_content("<a download=a.txt href='data:text/plain,hello'>x</a>")
