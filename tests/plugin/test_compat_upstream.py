@@ -12,6 +12,7 @@ from textwrap import dedent
 
 import pytest
 
+from pytest_sentinel.driver import Memory, expected_entries, find_driver
 from tests.plugin.compat import EVERYTHING, assert_same, clean_environment, lay, run_both
 
 pytestmark = pytest.mark.browser
@@ -215,6 +216,13 @@ def connect_options():
     assert "ECONNREFUSED" in sentinel.stdout
 
 
+def is_installed(engine: str) -> bool:
+    """Tell whether Playwright has a browser of this engine here."""
+    driver = find_driver(os.environ)
+    assert driver is not None
+    return bool(expected_entries(driver, os.environ, Memory(None))[engine].installed())
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
@@ -227,6 +235,8 @@ def connect_options():
 )
 def test_errors_keep_their_words(tmp_path: Path, options: tuple[str, ...], says: str) -> None:
     """What upstream cannot do, it says in its own words."""
+    if "firefox" in options and is_installed("firefox"):
+        pytest.skip("Playwright's Firefox is installed")
     suite = lay(tmp_path / "suite", {"test_it.py": "def test_one(page):\n    pass\n"})
 
     plain, sentinel = run_both(suite, *options)
