@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -12,6 +13,8 @@ from tests.plugin.leftovers import Ran, blamed, lay, run
 pytestmark = pytest.mark.browser
 
 MODES = ("--no-sentinel", "--sentinel-leaks=off", "--sentinel-leaks=warn", "--sentinel-leaks=error")
+
+_LEFT = re.compile(r"(the test|fixtures that ended with the test) left \d+ open:")
 
 CONTEXT = """
 import pytest
@@ -45,11 +48,12 @@ def test_2(browser):
 
 
 def outcomes(ran: Ran) -> dict[str, str]:
-    """Return how the body of each test ended: its teardown may have failed for what it left."""
+    """Return how the body of each test ended: what it left may have failed it, too."""
     found = {}
     for case in ET.parse(ran.directory / "junit.xml").iter("testcase"):
-        names = {child.tag for child in case if child.tag in ("failure", "skipped")}
-        found[case.attrib["name"]] = names.pop() if names else "passed"
+        ends = [child for child in case if child.tag in ("failure", "error", "skipped")]
+        ended = {child.tag for child in ends if not _LEFT.match(child.text or "")}
+        found[case.attrib["name"]] = ended.pop() if ended else "passed"
     return found
 
 
