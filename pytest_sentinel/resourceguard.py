@@ -64,21 +64,20 @@ class ResourceGuard:
     ) -> Generator[None, object, object]:
         """Have what the fixture opens count as its scope's."""
         __tracebackhide__ = True
-        if self._notes is None or self._resources is None:
+        scope = fixturedef.scope
+        # Nothing wider is being set up around a test's own fixture: pytest does not allow it.
+        if self._notes is None or self._resources is None or scope not in _WIDE:
             return (yield)
-        origins, scope = self._notes.origins, fixturedef.scope
-        wide = scope in _WIDE
-        if wide:
-            self._living[fixturedef] = request
-            self._resources.look_for(fixturedef)
-            origins.claim_function(fixturedef.func, scope, fixturedef)
-        origins.scopes.append((scope, fixturedef if wide else None))
+        origins = self._notes.origins
+        self._living[fixturedef] = request
+        self._resources.look_for(fixturedef)
+        origins.claim_function(fixturedef.func, scope, fixturedef)
+        origins.scopes.append((scope, fixturedef))
         try:
             result = yield
         finally:
             origins.scopes.pop()
-        if wide:
-            origins.claim_value(result, scope, fixturedef)
+        origins.claim_value(result, scope, fixturedef)
         return result
 
     def pytest_fixture_post_finalizer(self, fixturedef: Any) -> None:
@@ -144,7 +143,7 @@ class ResourceGuard:
 
     def _allowed(self, item: pytest.Item, found: list[Leftover]) -> list[Leftover]:
         """Leave out what the test may leave open, and all of a test that will be run again."""
-        if self._running.is_repeating():
+        if not found or self._running.is_repeating():
             return []
         allowed = {str(marker.args[0]) for marker in item.iter_markers("allow_leak")}
         return [one for one in found if one.kind not in allowed]

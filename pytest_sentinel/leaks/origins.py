@@ -115,6 +115,11 @@ class Origins:
         self._count = 0
         self._began = 0
 
+    @property
+    def number(self) -> int:
+        """How many acquisitions there have been."""
+        return self._count
+
     def begin(self) -> int:
         """Note that a test begins here; return a number that all it acquires will exceed."""
         self._home = threading.get_ident()

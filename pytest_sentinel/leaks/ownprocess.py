@@ -129,6 +129,19 @@ def descriptor_names() -> frozenset[str]:
     return frozenset()
 
 
+def descriptor_mark() -> tuple[int, int] | None:
+    """Return how many descriptors are open and which is the lowest free one.
+
+    It costs a tenth of a list of them. None where the kernel (before Linux 6.2) does not count.
+    """
+    with suppress(OSError):
+        count = os.stat(f"{_SELF}/fd").st_size
+        lowest = os.dup(2)
+        os.close(lowest)
+        return (count, lowest) if count else None
+    return None
+
+
 def target_of(name: str) -> str:
     """Return what a descriptor leads to; empty when it is closed."""
     with suppress(OSError):

@@ -101,6 +101,9 @@ class Resources:
         self._accused: set[tuple[str, str]] = set()
         self._children: frozenset[int] = frozenset()
         self._spawned = -1
+        self._descriptors: frozenset[str] = frozenset()
+        self._mark: tuple[int, int] | None = None
+        self._listed_at = -1
         self._tests = 0
 
     def look(self) -> Before:
@@ -109,10 +112,11 @@ class Resources:
         self._tests += 1
         if self._notes.spawned != self._spawned:
             self._spawned, self._children = self._notes.spawned, ownprocess.children()
+        self._list_descriptors()
         process = OwnProcess(
             threads=frozenset(threading.enumerate()),
             children=self._children,
-            descriptors=ownprocess.descriptor_names(),
+            descriptors=self._descriptors,
         )
         return Before(self._origins.begin(), process, self._notes.spawned)
 
@@ -123,10 +127,29 @@ class Resources:
             before: what was open when the test began.
             test: where it stands, as ``file:line in function``.
         """
+        if self._is_untouched(before):
+            return []
         found = self._after_pauses(lambda: self._of_the_test(before))
         leftovers = self._tell(self._without_companions(found), test)
         clientobjects.forget_the_tests(self._notes)
         return leftovers
+
+    def _list_descriptors(self) -> None:
+        """List what is open, unless nothing can have changed since the last list."""
+        mark, number = ownprocess.descriptor_mark(), self._origins.number
+        if mark is None or mark != self._mark or number != self._listed_at:
+            self._descriptors = ownprocess.descriptor_names()
+            self._mark, self._listed_at = mark, number
+
+    def _is_untouched(self, before: Before) -> bool:
+        """Tell whether nothing was acquired since then: no need to look any closer."""
+        return (
+            self._origins.number == before.number
+            and self._notes.spawned == before.spawned
+            and self._mark is not None
+            and ownprocess.descriptor_mark() == self._mark
+            and before.process.threads.issuperset(threading.enumerate())
+        )
 
     def look_for(self, owner: Owner) -> None:
         """Note which descriptors are open before a fixture of a wider scope is set up."""

@@ -237,13 +237,20 @@ class Labels:
 
     overflow: dict[str, int] = field(default_factory=dict)
     _seen: dict[str, set[str]] = field(default_factory=dict)
+    _known: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
 
     def bound(self, series: Series, values: Sequence[str]) -> tuple[str, ...]:
         """Return ``values`` with each that is out of bounds written as ``other``."""
-        return tuple(
-            self._bound(series.name, label, value)
-            for label, value in zip(series.labels, values, strict=True)
-        )
+        key = (series.name, *values)
+        known = self._known.get(key)
+        if known is None:
+            known = tuple(
+                self._bound(series.name, label, value)
+                for label, value in zip(series.labels, values, strict=True)
+            )
+            if known == key[1:]:  # the others are counted each time
+                self._known[key] = known
+        return known
 
     def _bound(self, name: str, label: str, value: str) -> str:
         domain = DOMAINS[label]

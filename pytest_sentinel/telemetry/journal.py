@@ -55,7 +55,7 @@ class Journal:
             ignore = runs.parent / ".gitignore"
             if not ignore.exists():
                 ignore.write_text("*\n")
-            self._file = self.path.open("ab")
+            self._file = self.path.open("ab", buffering=0)
             hold(self._file)
             _point(runs / "latest", self.directory.name)
         except OSError as error:
@@ -70,12 +70,11 @@ class Journal:
         return self._file is not None
 
     def append(self, line: Line) -> None:
-        """Write one line and flush it."""
+        """Write one line, past all buffers."""
         if self._file is None:
             return
         try:
             self._file.write(encode(line))
-            self._file.flush()
         except OSError as error:
             self._give_up(error)
 
