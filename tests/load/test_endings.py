@@ -223,3 +223,52 @@ def test_what_a_scenario_or_its_page_says_cannot_break_the_wire(
         steps = [talk.hear(wire.StepEnded, 0).step for _ in range(2)]
         assert steps[0] == "5"
         assert len(steps[1]) < 3000
+
+
+ROUGH = """
+@task
+async def stop_loop(self, page, step):
+    asyncio.get_running_loop().stop()
+    await asyncio.sleep(0.1)
+
+
+@task
+async def callback(self, page, step):
+    asyncio.get_running_loop().call_soon(sys.exit, 4)
+    await asyncio.sleep(0.5)
+
+
+@task
+async def listener(self, page, step):
+    page.on("console", lambda _: sys.exit(5))
+    await page.evaluate("console.log(1)")
+    await asyncio.sleep(1)
+
+
+@task
+async def thread(self, page, step):
+    asyncio.get_running_loop().run_in_executor(None, time.sleep, 300)
+
+
+Shopper = user(
+    buy=buy, stop_loop=stop_loop, callback=callback, listener=listener, thread=thread,
+    artifacts="off",
+)
+"""
+
+
+def test_what_a_scenario_does_to_the_event_loop_is_survived(tmp_path: Path, larder: Larder) -> None:
+    """It stops the loop, exits in callbacks, leaves a thread: the next iteration passes.
+
+    Where it breaks Playwright's own reader, the driver is replaced.
+    """
+    names = ("stop_loop", "callback", "listener", "thread")
+    outcomes = []
+    with sidecar(tmp_path, HEAD + ROUGH, slots=1) as talk:
+        for number, name in enumerate(names):
+            talk.run(2 * number, f"Shopper.{name}")
+            outcomes.append(talk.hear(wire.Ended, 2 * number, 60).outcome)
+            talk.run(2 * number + 1, host=larder.url)
+            assert talk.hear(wire.Ended, 2 * number + 1, 60).outcome == "passed", name
+
+    assert outcomes == ["passed", "passed", "infrastructure", "passed"]
