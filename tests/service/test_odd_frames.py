@@ -42,7 +42,9 @@ async def neighbour() -> AsyncIterator[tuple[Place, Client, tuple[str, int]]]:
 
     At the end the page has lived through everything, and so has its browser server.
     """
-    async with place(contexts_per_browser=8, max_waiting=8) as here, here.client("honest") as one:
+    forever = {"recycle_after": None, "max_browser_age": None, "max_browser_memory": None}
+    most = {"contexts_per_browser": 8, "max_waiting": 8}
+    async with place(**most, **forever) as here, here.client("honest") as one:
         await one.do("open", 1)
         await one.do("evaluate", "window.kept = 6 * 7")
         (kept,) = here.kept().values()
