@@ -14,10 +14,13 @@ PURE := addresses.py \
   gates.py \
   load/outcome.py \
   load/runrecord.py \
+  leaks/conclusion.py \
   leaks/growth.py \
   leaks/heap*.py \
   leaks/marks.py \
   leaks/retain*.py \
+  leaks/plan.py \
+  leaks/runaway.py \
   leaks/suspicion.py \
   leaks/verdict.py \
   memory/admission.py \

@@ -6,6 +6,7 @@ known leaks, and keeps the evidence with the run record.
 
 from __future__ import annotations
 
+import importlib.util
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -27,6 +28,8 @@ class CheckOptions(TypedDict, total=False):
     """The options of ``check_leaks``, which explains them."""
 
     iterations: int | Literal["auto"]
+    budget: float | str
+    clock: float | str | None
     settle: float | None
     watch: Sequence[str]
     allow: Sequence[str]
@@ -58,6 +61,7 @@ class Leaks:
         __tracebackhide__ = True
         from pytest_sentinel.leaks.repeat import check_leaks
 
+        options.setdefault("budget", self._running.settings.leak_budget)
         report = check_leaks(page, scenario, **options)
         if report.verdict == "INCONCLUSIVE":
             warnings.warn(InconclusiveLeakCheck(f"{self._nodeid}: {report}"), stacklevel=2)
@@ -86,7 +90,8 @@ class Leaks:
             fresh = []
         for leak in report.leaks:
             note = "" if leak in fresh else " (known)"
-            where = " ".join(filter(None, (leak.owner or "an unknown owner", leak.location)))
+            owner = leak.owner or f"an unknown owner{_how_to_name()}"
+            where = " ".join(filter(None, (owner, leak.location)))
             what = f"{leak.constructor or leak.kind}{note}"
             self._running.leaks.append(Leftover("page-leak", what, where))
         if fresh:
@@ -112,6 +117,13 @@ class Leaks:
             return folder.relative_to(Path.cwd())
         except ValueError:
             return folder
+
+
+def _how_to_name() -> str:
+    """Return what to install, if it is for want of it that an owner has no name."""
+    if importlib.util.find_spec("numpy") is None:
+        return " (pip install 'pytest-sentinel[heap]' names it)"
+    return ""
 
 
 @pytest.fixture

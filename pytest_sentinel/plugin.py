@@ -30,8 +30,8 @@ _ENVIRONMENT = pytest.StashKey[dict[str, str | None]]()
 MARKERS = (
     "fresh_browser: give this test a browser that no other test has used",
     (
-        "leak_check(*, iterations, settle, allow): run the test's body again and again, and fail"
-        " if its page keeps something of each run"
+        "leak_check(*, iterations, budget, clock, settle, allow): run the test's body again and"
+        " again, and fail if its page keeps something of each run"
     ),
     "allow_leak(kind, *, reason): let this test leave something of this kind open",
     (

@@ -233,6 +233,12 @@ OPTIONS: tuple[Option, ...] = (
         "leaks.json",
     ),
     Option(
+        "leak_budget", _duration, "30 s", "DURATION",
+        "how long one leak check of a page may take; then it ends with a verdict from what it has"
+        " read",
+        "'1 m'",
+    ),
+    Option(
         "leak_baseline_update", parse_bool, "off", "on|off",
         "add every page leak found to the file of --sentinel-leak-baseline",
         "on",
@@ -330,6 +336,7 @@ class Settings:
     keep_runs: int | None
     leaks: str
     leak_baseline: str | None
+    leak_budget: float
     leak_baseline_update: bool
     pool: tuple[Address, ...] | None
     pool_fallback: bool

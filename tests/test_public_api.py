@@ -72,12 +72,12 @@ def test_the_leak_check_takes_what_is_documented() -> None:
 
     assert list(parameters) == [
         *("page", "scenario"),
-        *("iterations", "settle", "watch", "allow", "snapshots"),
+        *("iterations", "budget", "clock", "settle", "watch", "allow", "snapshots"),
     ]
     kinds = [parameter.kind for parameter in parameters.values()]
     assert (
         kinds
-        == [inspect.Parameter.POSITIONAL_OR_KEYWORD] * 2 + [inspect.Parameter.KEYWORD_ONLY] * 5
+        == [inspect.Parameter.POSITIONAL_OR_KEYWORD] * 2 + [inspect.Parameter.KEYWORD_ONLY] * 7
     )
     assert parameters["iterations"].default == "auto"
     assert parameters["snapshots"].default == "on-suspicion"

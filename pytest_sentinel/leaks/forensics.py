@@ -19,10 +19,11 @@ from pytest_sentinel.leaks.cohorts import (
     survivors,
     swollen,
 )
-from pytest_sentinel.leaks.counters import OBJECT_URLS, Collection, Counters
+from pytest_sentinel.leaks.counters import Collection, Counters
 from pytest_sentinel.leaks.heapedges import PROGRAM
 from pytest_sentinel.leaks.heapsnapshot import Snapshot
 from pytest_sentinel.leaks.ownerpath import OwnerPaths
+from pytest_sentinel.leaks.pagescripts import OBJECT_URLS
 from pytest_sentinel.leaks.retainers import Graph
 from pytest_sentinel.leaks.verdict import Finding, Leak, Rate
 
@@ -31,6 +32,7 @@ _BUFFER = re.compile(r"ArrayBuffer|(Int|Uint|Float|BigInt|BigUint)\d+(Clamped)?A
 _COLLECTION = re.compile(r"Array|Map|Set|WeakMap")
 
 _HELD_BY_PROGRAM = ("heap", "collection", "closure", "string", "array-buffer", "detached-dom")
+_VIRTUAL_CLOCK = ".__pwClock."  # Playwright's, which keeps a page's timers while it is installed
 _LEAST_SWELLING = 8  # bytes per iteration
 _SLOWEST = 6  # iterations per leaked object; what grows more slowly is beyond a quick check
 _FEWEST_AWAITED = 3  # of one class: a lone timer brings a closure or two of its own
@@ -214,6 +216,8 @@ class Forensics:
     def _owner(self, growth: Growth, kind: str, paths: OwnerPaths) -> str:
         """Return the owner's path and, for what the browser holds on its behalf, by what."""
         text = paths.owner_text(growth.owner)
+        if kind == "timer" and _VIRTUAL_CLOCK in text:
+            text = "window"
         role = _ROLES.get(kind)
         if role is None:
             separator = "" if not growth.slot or growth.slot[0] in ".[" else " "
@@ -228,6 +232,8 @@ class Forensics:
             return "blob-url"
         if growth.role in ("observer", "timer"):
             return growth.role
+        if _VIRTUAL_CLOCK in paths.owner_text(owner):
+            return "timer"
         name = growth.constructor
         if name.startswith(("HTMLDocument", "Window")):
             return "document"

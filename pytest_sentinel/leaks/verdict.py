@@ -128,6 +128,7 @@ class LeakReport:
         reason: one sentence that explains the verdict.
         allowed: growth that the caller declared to be fine.
         snapshots: the raw V8 snapshots the owners were read from, oldest first.
+        ran: how often the scenario ran, when that was more often than the last sample knows.
     """
 
     verdict: Verdict
@@ -138,11 +139,12 @@ class LeakReport:
     reason: str = ""
     allowed: tuple[Leak, ...] = ()
     snapshots: tuple[bytes, ...] = field(default=(), repr=False, compare=False)
+    ran: int = 0
 
     @property
     def iterations(self) -> int:
         """Say how often the scenario ran."""
-        return self.samples[-1].iterations if self.samples else 0
+        return max(self.ran, self.samples[-1].iterations if self.samples else 0)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain JSON values, without the snapshots."""
