@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
-
-from pytest_sentinel.errors import SentinelFailures
 
 if TYPE_CHECKING:
     from pytest_sentinel.pool.ledger import Statistics
@@ -28,22 +26,3 @@ class BrowserPool:
 def browser_pool(pytestconfig: pytest.Config) -> BrowserPool:
     """The browsers of this process, as numbers: ``browser_pool.statistics()``."""
     return BrowserPool(pytestconfig.pluginmanager.getplugin("sentinel-running").statistics)
-
-
-@pytest.fixture(autouse=True)
-def _sentinel_guard(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Hold the test to what was promised for it, when its own fixtures are gone.
-
-    Function-scoped and without a browser fixture among its needs: it is set up before the test's
-    own fixtures and torn down after them, still before those of a wider scope, and its failure
-    is known in time for pytest-playwright to keep the test's artifacts.
-    """
-    guards = request.config.pluginmanager.getplugin("sentinel-running").guards
-    for guard in guards:
-        guard.begin(request.node)
-    yield
-    failures = [failure for guard in guards for failure in guard.end(request.node)]
-    if len(failures) == 1:
-        raise failures[0]
-    if failures:
-        raise SentinelFailures("the test broke its promises", failures)

@@ -187,6 +187,7 @@ def pytest_configure(config: pytest.Config) -> None:
     from pytest_sentinel.markers import MarkerChecks
     from pytest_sentinel.memorymarkers import MemoryMarkers
     from pytest_sentinel.running import Running
+    from pytest_sentinel.verdicts import Guarding
 
     told = Path(workerinput["directory"]) if workerinput.get("directory") else None
 
@@ -197,6 +198,7 @@ def pytest_configure(config: pytest.Config) -> None:
     run_id = controlling.run_id if controlling is not None else str(workerinput.get("run", ""))
     running = Running(config, settings, directory, replacement, run_id)
     manager.register(running, "sentinel-running")
+    manager.register(Guarding(running.guards), "sentinel-guarding")
     manager.register(fixtures, "sentinel-fixtures")
     manager.register(pageleaks, "sentinel-page-leaks")
     manager.register(memoryfixture, "sentinel-memory")

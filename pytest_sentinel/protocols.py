@@ -8,6 +8,7 @@ The parts of pytest's fixtures that have no public name are looked at, and never
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import pytest
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 # Fixtures of these ask for ``request`` for reasons of their own.
 _PLUGINS = ("_pytest", "pytest_", "xdist")
+# The same few fixtures stand around each of a thousand tests.
+_ASKS: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
 
 
 def is_shown(config: pytest.Config) -> bool:
@@ -26,17 +29,28 @@ def is_shown(config: pytest.Config) -> bool:
 
 def may_use_browser(item: pytest.Item) -> bool:
     """Tell whether a test needs a browser or its driver, or can ask for one while it runs."""
-    if {"browser", "playwright"} & set(getattr(item, "fixturenames", ())):
+    names = getattr(item, "fixturenames", ())
+    if "browser" in names or "playwright" in names:
         return True
     info: Any = getattr(item, "_fixtureinfo", None)
     if info is None:
         return False
-    return "request" in info.argnames or any(
-        "request" in fixturedef.argnames
-        and not str(getattr(fixturedef.func, "__module__", "")).startswith(_PLUGINS)
-        for found in info.name2fixturedefs.values()
-        for fixturedef in found
-    )
+    if "request" in info.argnames:
+        return True
+    for found in info.name2fixturedefs.values():
+        for fixturedef in found:
+            asks = _ASKS.get(fixturedef)
+            if asks is None:
+                asks = _ASKS[fixturedef] = _may_ask(fixturedef)
+            if asks:
+                return True
+    return False
+
+
+def _may_ask(fixturedef: Any) -> bool:
+    """Tell whether a fixture of the user's can ask for any other while it is set up."""
+    module = str(getattr(fixturedef.func, "__module__", ""))
+    return "request" in fixturedef.argnames and not module.startswith(_PLUGINS)
 
 
 def run_by_another(item: pytest.Item, nextitem: pytest.Item | None, ours: object) -> bool:

@@ -100,6 +100,7 @@ class Exporter:
         self._complaints: list[str] = []
         self._port: LivePort | None = None
         self._writer: threading.Thread | None = None
+        self._has_browsers = False
 
     @property
     def address(self) -> str:
@@ -128,9 +129,11 @@ class Exporter:
             self._zero = zeros(line.suite)
             self._past.add(line.started, self._from_zero())
         self._changed.set()
+        self._has_browsers = self._has_browsers or isinstance(line, BrowserEvent)
+        if self._writer is not None or not isinstance(line, Attempt):
+            return  # in the middle of a test who watches its threads would take ours for its own
         # A process that runs tests without browsers gets no thread of ours: they may fork.
-        is_elsewhere = isinstance(line, Attempt) and line.worker != "main"
-        starts = self._writer is None and (is_elsewhere or isinstance(line, BrowserEvent))
+        starts = self._has_browsers or line.worker != "main"
         if starts and self._wanted.directory is not None:
             self._writer = threading.Thread(target=self._write, name="sentinel-export", daemon=True)
             self._writer.start()

@@ -118,6 +118,8 @@ def outcome_of(report: Any) -> str:
     outcome, when = _text(getattr(report, "outcome", "")), getattr(report, "when", "")
     if is_repeated(report):
         return CRASHED
+    if outcome == "passed" and not hasattr(report, "wasxfail"):
+        return outcome  # nearly all are
     if hasattr(report, "wasxfail") and outcome in ("passed", "skipped", "failed"):
         return "xfailed" if outcome == "skipped" else "xpassed"
     if outcome == "failed" and when in ("setup", "teardown"):

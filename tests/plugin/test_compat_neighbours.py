@@ -36,12 +36,11 @@ PAGE_AND_PLAIN = """
 
 
 def shown(stdout: str) -> list[str]:
-    """Return what a run showed of tests and fixtures, without the guard and what is chained."""
-    rows = [row.replace(", _sentinel_guard", "") for row in stdout.splitlines()]
+    """Return what a run showed of tests and fixtures, without what is chained."""
     ours = re.compile(r"sentinel| launch_browser( |$)")
     return [
         row
-        for row in rows
+        for row in stdout.splitlines()
         if re.match(r" *(<|SETUP|TEARDOWN|test_it)", row) and not ours.search(row)
     ]
 
