@@ -207,9 +207,9 @@ class DriverLife:
         if self._fixtures or driver is None:
             return
         self._driver = None
+        # The reaper keeps it, gone as it may be: with it the directory, of which nobody else is
+        # left to think when Ctrl-C has ended the driver, and xdist then kills this process.
         self.drivers.forget(driver)
-        if driver.process is not None and driver.is_gone():
-            self.reaper.release(driver.process)
 
     def close(self) -> None:
         """End what is left, and remove the directory."""

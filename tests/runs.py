@@ -247,7 +247,8 @@ class Started:
             deadline,
             f"an end of {[(p.pid, _words(p)[:80]) for p in self.alive()]}",
         )
-        assert self.leftovers() == []
+        left = self.leftovers()
+        assert left == [], f"left in the temporary directory: {left}"
 
     def leftovers(self) -> list[str]:
         """Return what lies in the run's temporary directory that a browser or the pool made."""
