@@ -60,7 +60,7 @@ class Test:
         last_sent: others have seen it.
         held: a report that waits for the teardown.
         made: the newest report.
-        seen: what each phase came to and how long it took, if another runs the protocol: it may
+        unsent: the reports of phases that nobody has seen yet, if another runs the protocol: it may
             keep reports to itself.
     """
 
@@ -86,7 +86,7 @@ class Test:
     last_sent: bool = False
     held: pytest.TestReport | None = None
     made: pytest.TestReport | None = None
-    seen: dict[str, tuple[str, float]] = field(default_factory=dict)
+    unsent: dict[str, pytest.TestReport] = field(default_factory=dict)
 
 
 def run_phases(test: Test, nextitem: pytest.Item | None) -> bool:

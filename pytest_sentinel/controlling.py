@@ -161,7 +161,9 @@ class Controlling:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Fold one report in; when it is the last of its attempt, append the attempt."""
         worker = getattr(report, "worker_id", None) or _worker_of(report)
-        self._take_events(getattr(report, EVENTS_ATTRIBUTE, ()), worker)
+        rows = getattr(report, EVENTS_ATTRIBUTE, None)
+        if rows:
+            self._take_events(rows, worker)
         if is_of_dead_worker(report):
             self._worker_crashed(report, worker)
             return

@@ -13,8 +13,9 @@ _EXIT_TIMEOUT: Final = 1.0
 
 def is_of_dead_worker(report: pytest.TestReport) -> bool:
     """Tell whether xdist made the report itself; those of workers say which one sent them."""
-    made_here = hasattr(report, "node") and not hasattr(report, "worker_id")
-    return made_here and report.when not in ("setup", "call", "teardown")
+    if report.when in ("setup", "call", "teardown"):
+        return False
+    return hasattr(report, "node") and not hasattr(report, "worker_id")
 
 
 def exit_code_of(report: pytest.TestReport) -> int | None:

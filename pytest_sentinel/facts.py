@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_sentinel.attempts import REPORT_ATTRIBUTE, STATUS_ATTRIBUTE, Test, engine_of
+from pytest_sentinel.telemetry.outcomes import outcome_of, seconds_of
 from pytest_sentinel.telemetry.relay import pack
 from pytest_sentinel.units import MIB
 
@@ -55,7 +56,9 @@ def load(
         fault=test.fault,
         wait=waited if browsers else None,
     )
-    packed["phases"] = test.seen
+    packed["phases"] = {
+        when: (outcome_of(kept), seconds_of(kept)) for when, kept in test.unsent.items()
+    }
     setattr(report, REPORT_ATTRIBUTE, packed)
     annotate(report, test, packed["memory"], browsers, leaks)
 

@@ -116,8 +116,11 @@ class ResourceGuard:
         try:
             result = yield
         finally:
-            late, self._late = self._allowed(item, self._late), []
-            self._running.leaks += late
+            if self._late:
+                late, self._late = self._allowed(item, self._late), []
+                self._running.leaks += late
+        if not late:
+            return result
         accused = [str(one) for one in late if one.is_the_tests]
         if self._mode == "error" and accused:
             raise ResourceLeak(accused, "fixtures that ended with the test")
@@ -133,10 +136,12 @@ class ResourceGuard:
         """Compare, when the test's own fixtures are gone."""
         if self._resources is None or self._before is None:
             return []
+        before, self._before = self._before, None
+        if self._resources.is_untouched(before):
+            return []
         file, line, _ = item.location
         test = f"{file}:{(line or 0) + 1} in {getattr(item, 'originalname', item.name)}"
-        found = self._allowed(item, self._resources.compare(self._before, test))
-        self._before = None
+        found = self._allowed(item, self._resources.compare(before, test))
         self._running.leaks += found
         accused = [str(one) for one in found if one.is_the_tests]
         return [ResourceLeak(accused)] if self._mode == "error" and accused else []

@@ -300,9 +300,12 @@ class Running:
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Note that a report can no longer be changed."""
-        if self._test is not None:
-            self._test.last_sent |= report is self._test.last
+        """Note that a report is on its way, and can no longer be changed."""
+        test = self._test
+        if test is not None:
+            test.last_sent = test.last_sent or report is test.last
+            if test.unsent.get(report.when) is report:
+                del test.unsent[report.when]
 
     def _may_lose(self, test: Test) -> bool:
         """Tell whether the death of a browser, or of the driver, could spoil this test."""

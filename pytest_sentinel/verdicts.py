@@ -14,7 +14,6 @@ import pytest
 
 from pytest_sentinel.attempts import STATUS_ATTRIBUTE, Test
 from pytest_sentinel.errors import SentinelFailure, SentinelFailures
-from pytest_sentinel.telemetry.outcomes import outcome_of, seconds_of
 
 
 class Guard(Protocol):
@@ -81,7 +80,7 @@ def take(test: Test, report: pytest.TestReport, call: pytest.CallInfo[None]) -> 
         test.last, test.last_sent = report, False
         test.last_raised = call.excinfo is not None
     if not test.is_ours:
-        test.seen[str(report.when)] = outcome_of(report), seconds_of(report)
+        test.unsent[str(report.when)] = report
     test.made = report
 
 

@@ -127,8 +127,6 @@ class Resources:
             before: what was open when the test began.
             test: where it stands, as ``file:line in function``.
         """
-        if self._is_untouched(before):
-            return []
         found = self._after_pauses(lambda: self._of_the_test(before))
         leftovers = self._tell(self._without_companions(found), test)
         clientobjects.forget_the_tests(self._notes)
@@ -141,7 +139,7 @@ class Resources:
             self._descriptors = ownprocess.descriptor_names()
             self._mark, self._listed_at = mark, number
 
-    def _is_untouched(self, before: Before) -> bool:
+    def is_untouched(self, before: Before) -> bool:
         """Tell whether nothing was acquired since then: no need to look any closer."""
         return (
             self._origins.number == before.number

@@ -96,9 +96,12 @@ class Digest:
             self.survived += 1
             self._crashed.discard(line.nodeid)
         self._keep(self._slowest, line, line.seconds)
-        if growth(line) > 0:
+        if line.memory and growth(line) > 0:
             self._keep(self._hungriest, line, growth(line))
-        self.leaks.update((leak.kind, leak.where) for leak in line.leaks)
+        if line.leaks:
+            self.leaks.update((leak.kind, leak.where) for leak in line.leaks)
+        if not line.memory:
+            return
         total = sum(memory.peak or 0 for memory in line.memory.values())
         if total:
             self.peaks[line.worker] = max(self.peaks.get(line.worker, 0), total)

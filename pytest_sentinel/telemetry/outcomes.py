@@ -158,5 +158,7 @@ def fault_of_exit(code: int | None) -> str:
 
 
 def _text(value: object) -> str:
+    if type(value) is str:
+        return value
     # Of an enum that is a string too, the string.
     return str.__str__(value) if isinstance(value, str) else str(value)
