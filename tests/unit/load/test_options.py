@@ -34,7 +34,7 @@ class Parser(argparse.ArgumentParser):
         (("--sentinel-gate", "loud: p(95) < 1s"), "has no known metric"),
         (("--sentinel-slots", "many"), "'many' is no number from 0"),
         (("--sentinel-roles", "-1"), "'-1' is no number from 0"),
-        (("--sentinel-pool", "http://x"), "is no list of ws://HOST[:PORT]"),
+        (("--sentinel-pool", "http://x"), "is no list of ws[s]://HOST[:PORT][/PREFIX]"),
     ],
 )
 def test_a_bad_value_is_said_in_one_line(
