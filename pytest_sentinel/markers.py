@@ -11,12 +11,11 @@ import os
 import re
 import unittest
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import pytest
 
 from pytest_sentinel.errors import SettingError
-from pytest_sentinel.running import REFUSED, refuse
 
 _OURS: Final = frozenset(
     {
@@ -25,6 +24,7 @@ _OURS: Final = frozenset(
     }
 )
 _MOST = 50  # lines; a terminal's worth
+_REFUSED: Final = "sentinel_refused_markers"
 
 
 class MarkerChecks:
@@ -46,12 +46,12 @@ class MarkerChecks:
         rows = list(bad.values())
         if rows:
             hidden = [f"and {len(rows) - _MOST} more"] if len(rows) > _MOST else []
-            refuse(config, "\n".join(rows[:_MOST] + hidden))
+            _refuse(config, "\n".join(rows[:_MOST] + hidden))
 
     @pytest.hookimpl(optionalhook=True, trylast=True)
     def pytest_testnodedown(self, node: Any) -> None:
         """Say in the controller what a worker refused."""
-        refused = (getattr(node, "workeroutput", None) or {}).get(REFUSED)
+        refused = (getattr(node, "workeroutput", None) or {}).get(_REFUSED)
         if refused is not None:
             raise pytest.UsageError(refused)
 
@@ -120,3 +120,15 @@ def _line_of_marks(path: Path) -> int | None:
     except (OSError, ValueError):
         return None
     return next((n for n, line in enumerate(lines) if re.match(r"pytestmark\b", line)), None)
+
+
+def _refuse(config: pytest.Config, message: str) -> NoReturn:
+    """End the run over markers that make no sense, in a worker too.
+
+    Raises:
+        pytest.UsageError: always. What a worker raises is not shown: its controller repeats it.
+    """
+    output = getattr(config, "workeroutput", None)
+    if output is not None:
+        output[_REFUSED] = message
+    raise pytest.UsageError(message)

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Generator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from pytest_sentinel.pagewatch import PageWatch
     from pytest_sentinel.pool.ledger import Statistics
     from pytest_sentinel.pool.worker import WorkerPool
-
-
-REFUSED = "sentinel_refused_markers"
 
 
 class Running:
@@ -384,18 +381,6 @@ class Running:
         from pytest_sentinel.waiting import say_if_slow
 
         return say_if_slow(self._config, f"sentinel: waiting for {key} to start")
-
-
-def refuse(config: pytest.Config, message: str) -> NoReturn:
-    """End the run over markers that make no sense, in a worker too.
-
-    Raises:
-        pytest.UsageError: always. What a worker raises is not shown: its controller repeats it.
-    """
-    output = getattr(config, "workeroutput", None)
-    if output is not None:
-        output[REFUSED] = message
-    raise pytest.UsageError(message)
 
 
 def worker_id(config: pytest.Config) -> str:

@@ -152,15 +152,7 @@ class Ledger:
 
     def close_asked(self, number: int) -> list[Action]:
         """Give the slot up: its user closed the browser. The shell reports ``gone`` later."""
-        slot = self._slots[number]
-        slot.wanted = False
-        browser = slot.browser
-        if browser is None or browser.state in (BrowserState.CLOSING, BrowserState.DEAD):
-            return []
-        browser.take(BrowserEvent.CLOSE_ASKED)
-        if not browser.proven:
-            self.breaker(slot.key).abandon(browser.name)
-        return [Dispose(browser.name, kill=False)]
+        return self._give_up(number, BrowserEvent.CLOSE_ASKED, kill=False)
 
     def served(self, number: int, passed: bool) -> None:
         """Count a test that used the slot; one that passed proves the browser."""
@@ -236,15 +228,18 @@ class Ledger:
 
         Nobody can use the slot again: its user's object is void.
         """
+        return self._give_up(number, BrowserEvent.CRASHED, kill=True)
+
+    def _give_up(self, number: int, event: BrowserEvent, *, kill: bool) -> list[Action]:
         slot = self._slots[number]
         slot.wanted = False
         browser = slot.browser
         if browser is None or browser.state in (BrowserState.CLOSING, BrowserState.DEAD):
             return []
-        browser.take(BrowserEvent.CRASHED)
+        browser.take(event)
         if not browser.proven:
             self.breaker(slot.key).abandon(browser.name)
-        return [Dispose(browser.name, kill=True)]
+        return [Dispose(browser.name, kill=kill)]
 
     def measured(self, number: int, memory: int) -> None:
         """Note the highest PSS, in bytes, that the slot's browser tree reached lately."""
