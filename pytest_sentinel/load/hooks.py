@@ -25,6 +25,7 @@ from pytest_sentinel.load import outcome, wire
 from pytest_sentinel.load.desk import Desk
 from pytest_sentinel.load.distributed import begin_master, begin_worker
 from pytest_sentinel.load.exposition import serve_metrics
+from pytest_sentinel.load.interrupts import interrupt_in_order
 from pytest_sentinel.load.options import add_options, check_host, option, to_send
 from pytest_sentinel.load.plainusers import count_tasks
 from pytest_sentinel.load.roles import is_browser
@@ -70,6 +71,8 @@ def register(events: Any, dispatcher: type) -> None:
             sys.stderr.write(f"sentinel: {error}\n")
             sys.stderr.flush()
             sys.exit(1)
+        if "locust.main" in sys.modules:
+            interrupt_in_order()
         # Else the time that imports took is cut off from --run-time, which is counted from here.
         gevent.get_hub().loop.update_now()
 

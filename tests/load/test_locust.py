@@ -270,6 +270,36 @@ def test_interrupting_a_distributed_run_loses_nothing(tmp_path: Path, larder: La
     booked(report)
 
 
+@pytest.mark.parametrize("where", ["report_to_master", "worker_report"])
+def test_an_interrupt_in_the_middle_of_a_report_loses_nothing(
+    tmp_path: Path, larder: Larder, where: str
+) -> None:
+    """Ctrl-C while a worker has its figures in hand, or its master does."""
+    code = FLOW + _counting() + _interrupting(where)
+    with locust(tmp_path, code, *DISTRIBUTED, "-u", "4", "--host", larder.url) as run:
+        run.wait()
+        report = run.report()
+
+    assert (tmp_path / "interrupted").exists()
+    counted = report["steps"]["Shopper.look/meals"]["count"]
+    assert counted == _count(_seen(tmp_path), "Shopper.look/meals")
+    booked(report)
+
+
+def _interrupting(where: str) -> str:
+    """Return code that presses Ctrl-C once, while a report that has figures is in hand."""
+    return f"""
+@events.init.add_listener
+def listen(**_):
+    @events.{where}.add_listener
+    def interrupt(client_id, data):
+        seen = sum(len(file.read_text().splitlines()) for file in HERE.glob("seen-*.jsonl"))
+        if seen > 6 and data["stats"] and not (HERE / "interrupted").exists():
+            (HERE / "interrupted").touch()
+            os.killpg(os.getpgrp(), 2)
+"""
+
+
 def test_a_killed_worker_is_lost_and_the_rest_goes_on(tmp_path: Path, larder: Larder) -> None:
     """What it had in flight is infrastructure; the other worker goes on to the end."""
     options = (*DISTRIBUTED, "-u", "4", "-t", "45s", "--host", larder.url)
