@@ -22,6 +22,8 @@ _NOBODY: Final = re.compile(
     r"|\b50[234]\b",
     re.IGNORECASE,
 )
+# What a proxy answers with is a page for people; its title stands before it, beside the status.
+_HTML: Final = re.compile(r"<(!doctype|html)\b", re.IGNORECASE)
 _GOING: Final = re.compile(r"^(the pool is (draining|closed)|the service stops)")
 
 
@@ -37,11 +39,12 @@ def is_away(problem: str) -> bool:
 
 
 def gist(text: str) -> str:
-    """Return the words that matter in an error of Playwright's, without its call log.
+    """Return the words that matter in an error of Playwright's, without call log and HTML.
 
     What a service said itself begins with ``sentinel:``.
     """
     words = text.partition("\nCall log:")[0].partition(" - <ws")[0]
+    words = _HTML.split(words, maxsplit=1)[0]
     _, found, ours = words.partition(_OURS)
     return " ".join((_OURS + ours if found else words).split())
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import trustme
 
-from tests.runs import wait_until
+from tests.runs import slack, wait_until
 
 _CONFIG = """
 defaults
@@ -53,6 +53,18 @@ def free_port() -> int:
         return int(sock.getsockname()[1])
 
 
+def wait_open(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until ``process`` listens; fail with its ``log`` when it has ended."""
+
+    def is_open() -> bool:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return True
+        assert process.poll() is None, log.read_text()
+        return False
+
+    wait_until(is_open, 20 * slack(), "a proxy")
+
+
 @contextmanager
 def proxy(
     directory: Path, leases: str, control: str, *, cut: float = 60, tls: bool = True
@@ -81,14 +93,8 @@ def proxy(
             env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
         )
 
-        def answers() -> bool:
-            with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                return True
-            assert running.poll() is None, (directory / "haproxy.log").read_text()
-            return False
-
         try:
-            wait_until(answers, 20, "a proxy")
+            wait_open(port, running, directory / "haproxy.log")
             letter = "s" if tls else ""
             where = f"{letter}://localhost:{port}"
             yield Proxy(f"ws{where}/browsers", f"http{where}/control", authority)

@@ -55,6 +55,15 @@ def test_the_services_own_words_are_kept() -> None:
     assert shown("connect ECONNREFUSED" + CALL_LOG) == "connect ECONNREFUSED"
 
 
+def test_a_proxys_page_is_not_shown() -> None:
+    """Of its HTML the status is enough, which stands before it."""
+    told = "WebSocket error: ws://a 504 Gateway Time-out\n<html>\n<h1>504</h1>\n</html>\n - <ws x"
+
+    assert gist(told) == "WebSocket error: ws://a 504 Gateway Time-out"
+    assert gist(told.replace("<html", "<!DOCTYPE html><html")) == gist(told)
+    assert is_away(told)
+
+
 def test_pauses_grow_to_a_second() -> None:
     """The first tries come soon."""
     assert list(islice(pauses(), 6)) == [0.1, 0.2, 0.4, 0.8, 1.0, 1.0]
