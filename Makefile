@@ -85,6 +85,9 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Most tests start interpreters, which would compile the package anew each time: where the
+# environment says that no bytecode is written, that is an eighth of what a run of pytest costs.
+test: export PYTHONDONTWRITEBYTECODE =
 test: lint
 	$(BIN)/coverage erase
 	@# Many of these tests kill browsers against the clock. On a machine that is busy with other
