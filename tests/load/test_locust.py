@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.larder.process import Larder, running_larder
-from tests.load.locustkit import FLOW, answers, booked, free_port, get, locust, post
+from tests.load.locustkit import FLOW, Run, answers, booked, free_port, get, locust, post
 from tests.runs import slack, wait_until
 
 pytestmark = pytest.mark.browser
@@ -143,12 +143,14 @@ def test_a_death_is_nobodys_failure_and_the_run_goes_on(
         await asyncio.sleep(1.0)
         async with step("kitchen"):""",
     )
-    options = (*HEADLESS, "-u", "2", "-t", "20s", "--host", larder.url)
-    with locust(tmp_path, code, *options) as run:
+    options = (*HEADLESS, "-u", "2", "--host", larder.url)
+    with locust(tmp_path, code + _counting(), *options) as run:
         run.until_there("waiting")
         process = getattr(run, victim)()[0]
         process.send_signal(signal.SIGKILL)
-        run.wait()
+        # Two users have one iteration each under way that the stop may still drop.
+        _wait_for_more(run, 8)
+        run.stop()
         outcomes = booked(run.report())
 
     assert 1 <= outcomes["infrastructure"] <= 4, run.text()
@@ -302,11 +304,13 @@ def listen(**_):
 
 def test_a_killed_worker_is_lost_and_the_rest_goes_on(tmp_path: Path, larder: Larder) -> None:
     """What it had in flight is infrastructure; the other worker goes on to the end."""
-    options = (*DISTRIBUTED, "-u", "4", "-t", "45s", "--host", larder.url)
-    with locust(tmp_path, FLOW, *options) as run:
+    options = (*DISTRIBUTED, "-u", "4", "--host", larder.url)
+    with locust(tmp_path, FLOW + _counting(), *options) as run:
         wait_until(lambda: len(run.browsers()) == 2, 60 * slack(), "two browsers")
         run.workers()[0].kill()
-        run.wait()
+        run.until("failed to send heartbeat")
+        _wait_for_more(run, 10)
+        run.stop()
         report = run.report()
 
     assert booked(report)["passed"] > 5
@@ -322,8 +326,19 @@ from locust import events
 @events.request.add_listener
 def write_down(request_type, name, exception, **facts):
     with open(HERE / f"seen-{os.getpid()}.jsonl", "a") as file:
-        file.write(json.dumps({"pid": os.getpid(), "name": name}) + "\\n")
+        ok = exception is None
+        file.write(json.dumps({"pid": os.getpid(), "name": name, "ok": ok}) + "\\n")
 """
+
+
+def _wait_for_more(run: Run, number: int) -> None:
+    """Wait until so many more iterations have passed their last step."""
+
+    def passed() -> int:
+        return sum(row["ok"] for row in _seen(run.directory) if row["name"].endswith("/kitchen"))
+
+    before = passed()
+    wait_until(lambda: passed() >= before + number, 60 * slack(), f"{number} more:\n{run.text()}")
 
 
 def _seen(directory: Path) -> list[dict[str, Any]]:
@@ -404,7 +419,7 @@ def test_an_open_workload_shows_a_stalled_server(tmp_path: Path) -> None:
     """Service times stay as they were; from the intended start the stall is seen in seconds."""
     code = """
 class Shopper(BrowserUser):
-    arrival_rate = 2.0
+    arrival_rate = 3.0
     vitals = False
 
     @task
@@ -414,10 +429,10 @@ class Shopper(BrowserUser):
 """
     (tmp_path / "shop").mkdir()
     with running_larder(tmp_path / "shop") as shop:
-        options = (*HEADLESS, "-u", "3", "-t", "30s", "--host", shop.url)
+        options = (*HEADLESS, "-u", "3", "-t", "20s", "--host", shop.url)
         with locust(tmp_path, code, *options) as run:
             wait_until(lambda: len(run.browsers()) > 0, 30 * slack(), "a browser")
-            _pause(6.0)
+            _pause(3.0)
             _stall(shop.pid, 6.0)
             run.wait()
             report = run.report()
