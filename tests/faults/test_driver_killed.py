@@ -180,7 +180,7 @@ def test_killed_while_a_ping_is_out(page, kill, once):
     if once("ping"):
         kill(signal.SIGSTOP)  # the browser: it will not answer
         [found] = children()
-        later = ["/bin/sh", "-c", f"sleep 5; kill -9 {found.pid}"]
+        later = ["/bin/sh", "-c", f"sleep 3; kill -9 {found.pid}"]
         started.append(subprocess.Popen(later))
     page.set_content("<title>here</title>")
     assert page.title() == "here"
@@ -197,7 +197,7 @@ def test_stopped_at_the_end(page, driver):
 def test_a_driver_that_hangs_is_killed(pytester: pytest.Pytester) -> None:
     """A stopped driver ends none of its own time-outs: ours end the call, and the run."""
     scratch = Scratch(pytester, HUNG, KIT)
-    result = scratch.run("--sentinel-probe-timeout=8s", *ENOUGH)
+    result = scratch.run("--sentinel-probe-timeout=5s", *ENOUGH)
     result.assert_outcomes(passed=4)
     deaths = [event.detail for event in scratch.events("driver-died")]
     assert deaths[:2] == [

@@ -180,7 +180,7 @@ def test_a_task_that_does_not_let_itself_be_cancelled_is_left_behind(
     tmp_path: Path, larder: Larder
 ) -> None:
     """Its iteration failed when its time was over, and its slot is free for the next."""
-    text = HEAD + STUBBORN.replace("TIMEOUT", "8")
+    text = HEAD + STUBBORN.replace("TIMEOUT", "4")
     with sidecar(tmp_path, text, slots=1) as talk:
         talk.run(0, "Shopper.stubborn")
         ended = talk.hear(wire.Ended, 0, 60)

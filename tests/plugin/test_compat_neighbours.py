@@ -16,6 +16,7 @@ import pytest
 from tests.plugin.compat import (
     EVERYTHING,
     PLAIN,
+    Ran,
     assert_same,
     clean_environment,
     lay,
@@ -245,9 +246,12 @@ def test_modes_that_stop(tmp_path: Path, option: str) -> None:
     assert_same(plain, sentinel)
 
 
-@pytest.mark.parametrize("dist", ["loadscope", "loadgroup", "worksteal"])
-def test_ways_to_distribute(tmp_path: Path, dist: str) -> None:
-    """Each of xdist's ways runs the same tests, under the same ids."""
+@pytest.fixture(scope="module")
+def distributed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Ran]]:
+    """A suite to distribute, and its plain runs: with groups in the ids, and without.
+
+    Which of xdist's ways a test came to its worker by is not in what is compared.
+    """
     grouped = dedent("""
         import pytest
 
@@ -263,9 +267,19 @@ def test_ways_to_distribute(tmp_path: Path, dist: str) -> None:
             def test_two(self, page):
                 raise ValueError("on purpose")
     """)
-    suite = lay(tmp_path / "suite", {"test_it.py": grouped, "test_more.py": dedent(PAGE_AND_PLAIN)})
+    files = {"test_it.py": grouped, "test_more.py": dedent(PAGE_AND_PLAIN)}
+    suite = lay(tmp_path_factory.mktemp("distributed") / "suite", files)
+    ways = ("loadgroup", "worksteal")
+    return suite, {dist: run(suite, *PLAIN, "--dist", dist, "-n", "2") for dist in ways}
 
-    plain, sentinel = run_both(suite, "--dist", dist, "-n", "2")
+
+@pytest.mark.parametrize("dist", ["loadscope", "loadgroup", "worksteal"])
+def test_ways_to_distribute(distributed: tuple[Path, dict[str, Ran]], dist: str) -> None:
+    """Each of xdist's ways runs the same tests, under the same ids."""
+    suite, plain_runs = distributed
+    plain = plain_runs.get(dist, plain_runs["worksteal"])
+
+    sentinel = run(suite, "--dist", dist, "-n", "2")
 
     assert_same(plain, sentinel)
     assert plain.outcomes()["failed"] == 1

@@ -12,6 +12,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from tests.runs import OPTIONS
+
 pytestmark = pytest.mark.browser
 
 SUITE = Path(__file__).with_name("memory_suite.py")
@@ -57,7 +59,7 @@ def run(directory: Path, tests: str, *options: str) -> subprocess.CompletedProce
     temporary.mkdir()
     ours = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:locust", "-p", "no:cacheprovider", *options],
+        [sys.executable, "-m", "pytest", *OPTIONS, *options],
         cwd=directory,
         env={**ours, "TMPDIR": str(temporary)},
         stdin=subprocess.DEVNULL,

@@ -38,7 +38,7 @@ def suite(pytester: pytest.Pytester) -> pytest.Pytester:
 
 def run(suite: pytest.Pytester, *arguments: str) -> pytest.RunResult:
     """Run the scratch suite in a process of its own."""
-    return suite.runpytest_subprocess("-p", "no:locust", "-p", "no:cacheprovider", *arguments)
+    return suite.runpytest_subprocess(*OPTIONS, *arguments)
 
 
 def only_attempt(suite: pytest.Pytester) -> Attempt:

@@ -66,15 +66,15 @@ class Census:
             return 0
 
 
-def test_a_hundred_tests_wear_out_ten_browsers(pytester: pytest.Pytester) -> None:
-    """Each serves ten tests and nobody fails; two live at once for a hand-over, never three."""
-    scratch = Scratch(pytester, SHORT % 100)
-    with scratch.start("--sentinel-recycle-after=10") as started, Census(started) as census:
+def test_fifty_tests_wear_out_ten_browsers(pytester: pytest.Pytester) -> None:
+    """Each serves five tests and nobody fails; two live at once for a hand-over, never three."""
+    scratch = Scratch(pytester, SHORT % 50)
+    with scratch.start("--sentinel-recycle-after=5") as started, Census(started) as census:
         assert started.wait() == pytest.ExitCode.OK
         output = started.output()
     assert {line.outcome for line in scratch.attempts()} == {"passed"}
     served = [line.browsers for line in scratch.attempts()]
-    assert served == [(f"main/browser-{1 + number // 10}",) for number in range(100)]
+    assert served == [(f"main/browser-{1 + number // 5}",) for number in range(50)]
     replaced = scratch.events("replaced")
     assert [event.detail for event in replaced] == ["tests"] * 9
     assert len(scratch.events("handed-over")) == 9

@@ -236,9 +236,9 @@ def test_a_service_that_goes(
         monkeypatch.setenv("SERVICE", str(found.process.pid))
         scratch = Scratch(pytester, GOING)
         began = time.monotonic()
-        result = scratch.run(
-            f"--sentinel-pool={found.ws}", *(["--sentinel-pool-fallback"] if fallback else [])
-        )
+        # Half of this time a service that has gone is waited for.
+        options = ["--sentinel-launch-timeout=10s", *["--sentinel-pool-fallback"] * fallback]
+        result = scratch.run(f"--sentinel-pool={found.ws}", *options)
         took = time.monotonic() - began
         output = result.stdout.str()
         if fallback:
