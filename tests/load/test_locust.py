@@ -461,9 +461,10 @@ def _stall(pid: int, seconds: float) -> None:
 
 def test_users_that_come_and_go_leave_nothing(tmp_path: Path, larder: Larder) -> None:
     """Fifty users, all at once and away again: no context, process or file stays."""
-    options = ("--headless", "-r", "50", "-u", "50", "-t", "12s", "--host", larder.url)
-    with locust(tmp_path, FLOW, *options) as run:
-        assert run.wait() == 0, run.text()
+    options = ("--headless", "-r", "50", "-u", "50", "--host", larder.url)
+    with locust(tmp_path, FLOW + _counting(), *options) as run:
+        _wait_for_more(run, 10)
+        assert run.stop() == 0, run.text()
         outcomes = booked(run.report())
 
     assert outcomes["failed"] == outcomes["infrastructure"] == 0
