@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -57,12 +58,20 @@ def outcomes(ran: Ran) -> dict[str, str]:
     return found
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_what_a_suite_goes_on_with_stays_open(tmp_path: Path, mode: str) -> None:
-    """Kept in any place, and of any kind, it is there for the next test, as without the plugin."""
-    suite = lay(tmp_path / "suite", conftest="stepwise_conftest.py", test_stepwise="stepwise.py")
+@pytest.fixture(scope="module")
+def stepwise(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ran]:
+    """The stepwise suite in each mode, two at a time: most of it is waiting for things to go."""
+    files = {"conftest": "stepwise_conftest.py", "test_stepwise": "stepwise.py"}
+    slowest_first = MODES[::-1]
+    suites = [lay(tmp_path_factory.mktemp("suite"), **files) for _ in slowest_first]
+    with ThreadPoolExecutor(2) as executor:
+        return dict(zip(slowest_first, executor.map(run, suites, slowest_first), strict=True))
 
-    ran = run(suite, mode)
+
+@pytest.mark.parametrize("mode", MODES)
+def test_what_a_suite_goes_on_with_stays_open(stepwise: dict[str, Ran], mode: str) -> None:
+    """Kept in any place, and of any kind, it is there for the next test, as without the plugin."""
+    ran = stepwise[mode]
 
     found = outcomes(ran)
     assert set(found.values()) == {"passed"}, ran.stdout
