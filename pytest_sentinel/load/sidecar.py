@@ -121,6 +121,7 @@ class Sidecar:
 
     async def aclose(self) -> None:
         """End every iteration and every browser."""
+        self._cancelled.update(self._iterations)
         for task in self._iterations.values():
             task.cancel()
         if self._iterations:

@@ -177,6 +177,8 @@ class BrowserUser(User):
         """
         if is_stand_in(self):
             raise NotInSidecar("self.stop()", "write `raise StopUser()`")
+        if not force and self._state == LOCUST_STATE_STOPPING:
+            return False  # asked twice, as by Ctrl-C and by the master: Locust would raise
         return bool(super().stop(force))
 
     def perform(self, holder: Any, chosen: Any) -> None:
