@@ -195,13 +195,20 @@ class Ledger:
     def launch_failed(self, number: int, now: float, cause: str, log: str = "") -> list[Action]:
         """The slot's launch failed: a strike, and whatever is left of it must go."""
         slot = self._slots[number]
+        assert slot.successor is not None, f"bug: slot {number} was not launching"
+        self._launch_failures += 1
+        self.breaker(slot.key).strike(now, slot.successor.name, cause, log)
+        return self.launch_interrupted(number)
+
+    def launch_interrupted(self, number: int) -> list[Action]:
+        """The slot's launch was called off, as by Ctrl-C: nothing failed, its rest must go."""
+        slot = self._slots[number]
         new = slot.successor
         assert new is not None, f"bug: slot {number} was not launching"
         new.take(BrowserEvent.LAUNCH_FAILED)
         slot.successor = None
         slot.leaving.append(new)
-        self._launch_failures += 1
-        self.breaker(slot.key).strike(now, new.name, cause, log)
+        self.breaker(slot.key).abandon(new.name)
         return [Dispose(new.name, kill=True)]
 
     def crashed(

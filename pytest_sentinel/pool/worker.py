@@ -306,6 +306,10 @@ class WorkerPool:
         finished = self.on_launching(key)
         try:
             api = launch()
+        except (KeyboardInterrupt, SystemExit):
+            self._ledger.launch_interrupted(action.slot)
+            self._ledger.gone(action.browser)
+            raise
         except BaseException as error:
             cause, log = explain_launch_error(error)
             self.diary.happen("launch-failed", action.browser, action.slot, cause)

@@ -208,6 +208,21 @@ def test_a_worn_browser_is_better_than_none() -> None:
     assert ledger.statistics() == Statistics({"ready": 1, "closing": 3}, {"start": 1}, 3, 0, 0)
 
 
+def test_an_interrupted_launch_is_no_failure() -> None:
+    """It counts nowhere, and leaves room for another trial of a breaker that is half-open."""
+    ledger = Ledger(Wear())
+    for number in (1, 2, 3):
+        ledger.request("chromium", 0.0, 0.5)
+        ledger.launch_failed(number, 0.0, "no memory")
+    assert isinstance(ledger.request("chromium", 1000.0, 0.5), Launch)
+    assert isinstance(ledger.request("chromium", 1000.0, 0.5), Refuse)
+
+    assert ledger.launch_interrupted(4) == [Dispose("browser-4", kill=True)]
+
+    assert ledger.statistics().launch_failures == 3
+    assert isinstance(ledger.request("chromium", 1000.0, 0.5), Launch)
+
+
 def test_a_test_may_ask_for_a_fresh_browser() -> None:
     """A browser that has served somebody is replaced; one that has not is fresh."""
     ledger = serving()
