@@ -18,9 +18,26 @@ from pytest_sentinel.pool.distribution import Distribution
 from pytest_sentinel.pool.health import Readiness
 from pytest_sentinel.pool.service import LeasePort
 from pytest_sentinel.pool.snapshot import PoolStatistics
+from pytest_sentinel.pool.wear import Reason
 from pytest_sentinel.telemetry.catalogue import BY_NAME
 
 _BREAKER_STATES = ("closed", "half-open", "open")
+_REASONS = tuple(reason.value for reason in Reason)
+# A counter that begins with its first event has no increase there, and an alert on it no cause:
+# what may be counted is shown from the start. None is each engine.
+_CAUSES: Mapping[str, tuple[str, ...] | None] = {
+    "leases_total": None,
+    "ends_total": ("released", "revoked", "crashed", "closed"),
+    "refusals_total": (
+        *("timeout", "full", "owner-cap", "memory", "breaker", "draining", "closed", "engine"),
+        *("gone", "declined"),
+    ),
+    "launches_total": _REASONS,
+    "launch_failures_total": _REASONS,
+    "crashes_total": None,
+    "retirements_total": (*_REASONS, "room", "resize", "closed"),
+    "probes_total": ("ok", "failed"),
+}
 
 
 class ServiceFigures(Collector):
@@ -68,7 +85,12 @@ class ServiceFigures(Collector):
             for state in _BREAKER_STATES
         }
         yield _labelled("pool_breaker_state", breakers)
-        for name, by_cause in now.counters.items():
+        zeros = {
+            name: dict.fromkeys(now.waiting if causes is None else causes, 0)
+            for name, causes in _CAUSES.items()
+        }
+        for name in {**zeros, **now.counters}:
+            by_cause = {**zeros.get(name, {}), **now.counters.get(name, {})}
             yield _labelled(f"pool_{name}", _single(by_cause))
         yield _plain("clients", self._port.clients)
         yield _labelled("clients_dropped_total", _single(self._clients_dropped()))
