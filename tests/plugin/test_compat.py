@@ -92,7 +92,9 @@ def test_larder_s_own_suite(tmp_path: Path) -> None:
         {"pytest.ini": LARDER_INI},
     )
     for name in ("e2e", "larder"):
-        shutil.copytree(CONTRACT.parent / name, suite / "tests" / name)
+        # Compiled tests would tell of the place where they were compiled.
+        unwanted = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(CONTRACT.parent / name, suite / "tests" / name, ignore=unwanted)
 
     chosen = ("tests/e2e/test_meals.py", "tests/e2e/test_shopping.py")
     before, after = run_both(suite, *chosen, "-n", "2", *EVERYTHING, PYTHONWARNINGS="always")
