@@ -1,7 +1,6 @@
 """The pool inside one pytest process: carries out the ledger's actions on local browsers.
 
-Sync, single-threaded, and idle between tests: it acts when a browser is asked for, and at test
-boundaries.
+Sync, single-threaded, and idle in between: it acts when a browser is asked for, and around tests.
 It decides nothing: the ledger says what is due, this file does it and reports back.
 """
 
@@ -220,8 +219,7 @@ class WorkerPool:
         windows = self._sampler.window()
         names = []
         for seat in [*self._seats.values(), *self._closed]:
-            window = windows.get(seat.name)
-            if window is not None and window.peak is not None:
+            if (window := windows.get(seat.name)) is not None and window.peak is not None:
                 self._ledger.measured(seat.number, window.peak.pss)
             if used or seat.used:
                 names.append(seat.name)
@@ -394,8 +392,7 @@ class WorkerPool:
         self._gone(action.browser)
 
     def _gone(self, name: str) -> None:
-        local = self._locals.pop(name, None)
-        if local is None:
+        if (local := self._locals.pop(name, None)) is None:
             return
         self._sampler.unwatch(name)
         if local.process is not None:
