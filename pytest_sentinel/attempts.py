@@ -6,8 +6,9 @@ pytest's runner and fixtures that have no public name are used in this file only
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,9 +40,12 @@ _PHASES = {
 }
 
 
-@dataclass(slots=True)
+@dataclass
 class Test:
     """The attempt that runs now.
+
+    Without slots, and nearly all by default: so a trivial test, which has nothing to say, costs
+    next to nothing.
 
     Attributes:
         attempt: 1 for the first.
@@ -53,6 +57,7 @@ class Test:
         fault: whose fault a failure is, unless its browser died.
         retry: it is lost to that death, and will be repeated.
         is_ours: its protocol is run by this plugin, not by another.
+        sends_at_once: whoever runs it sends each report before the next phase begins.
         has_ended: its last report has been made.
         may_break: it may break a promise that is judged in its teardown.
         last: the newest report before the teardown.
@@ -60,8 +65,7 @@ class Test:
         last_sent: others have seen it.
         held: a report that waits for the teardown.
         made: the newest report.
-        unsent: the reports of phases that nobody has seen yet, if another runs the protocol: it may
-            keep reports to itself.
+        unsent: the reports of phases that nobody has seen yet, where they may be kept back.
     """
 
     __test__ = False  # not a test class, whatever its name says
@@ -69,24 +73,31 @@ class Test:
     item: pytest.Item
     attempt: int
     started: float = field(default_factory=time.time)
-    uses_browser: bool = False
     may_retry: bool = False
-    passed: bool = False
     earlier: Death | None = None
-    found_dead: list[Death] = field(default_factory=list)
-    death: Death | None = None
-    launch_failed: bool = False
-    fault: str = "product"
-    retry: bool = False
     is_ours: bool = False
-    has_ended: bool = False
-    may_break: bool = False
-    last: pytest.TestReport | None = None
-    last_raised: bool = False
-    last_sent: bool = False
-    held: pytest.TestReport | None = None
-    made: pytest.TestReport | None = None
-    unsent: dict[str, pytest.TestReport] = field(default_factory=dict)
+    sends_at_once: bool = False
+    uses_browser: bool = field(init=False, default=False)
+    passed: bool = field(init=False, default=False)
+    found_dead: Sequence[Death] = field(init=False, default=())
+    death: Death | None = field(init=False, default=None)
+    launch_failed: bool = field(init=False, default=False)
+    fault: str = field(init=False, default="product")
+    retry: bool = field(init=False, default=False)
+    has_ended: bool = field(init=False, default=False)
+    may_break: bool = field(init=False, default=False)
+    last: pytest.TestReport | None = field(init=False, default=None)
+    last_raised: bool = field(init=False, default=False)
+    last_sent: bool = field(init=False, default=False)
+    held: pytest.TestReport | None = field(init=False, default=None)
+    made: pytest.TestReport | None = field(init=False, default=None)
+    unsent: dict[str, pytest.TestReport] | None = field(init=False, default=None)
+
+    @property
+    def has_news(self) -> bool:
+        """Whether there is more to tell of it than when it ran."""
+        died = self.death is not None or self.earlier is not None
+        return died or self.launch_failed or self.attempt > 1 or self.fault != "product"
 
 
 def run_phases(test: Test, nextitem: pytest.Item | None) -> bool:
@@ -145,7 +156,7 @@ def _run_phase(test: Test, when: str, **extra: Any) -> pytest.TestReport:
             test.held = report
         else:
             _send_held(test)
-            item.ihook.pytest_runtest_logreport(report=report)
+            _send(test, report)
         if check_interactive_exception(call, report):
             item.ihook.pytest_exception_interact(node=item, call=call, report=report)
     return report
@@ -164,7 +175,12 @@ def is_held_back(test: Test, report: pytest.TestReport, call: pytest.CallInfo[No
 def _send_held(test: Test) -> None:
     held, test.held = test.held, None
     if held is not None and not test.retry:
-        test.item.ihook.pytest_runtest_logreport(report=held)
+        _send(test, held)
+
+
+def _send(test: Test, report: pytest.TestReport) -> None:
+    test.last_sent = test.last_sent or report is test.last
+    test.item.ihook.pytest_runtest_logreport(report=report)
 
 
 def is_launch_failure(call: pytest.CallInfo[None]) -> bool:
@@ -206,6 +222,19 @@ def is_browser(value: object) -> bool:
     return kind.__name__ == "Browser" and kind.__module__.startswith("playwright.")
 
 
+def is_marked(item: pytest.Item) -> bool:
+    """Tell whether a test, or what it is collected from, has any marker at all.
+
+    Most tests have none, and looking for one by its name costs many times as much.
+    """
+    node: Any = item
+    while node is not None:
+        if node.own_markers:
+            return True
+        node = node.parent
+    return False
+
+
 def is_quiet(item: pytest.Item) -> bool:
     """Tell whether a test looks for leaks or reads heaps, and nothing else may be in its pages."""
     asks = {"leaks", "memory"} & set(getattr(item, "fixturenames", ()))
@@ -239,6 +268,16 @@ def kept_by(fixturedef: Any) -> list[object]:
     cached = getattr(fixturedef, "cached_result", None)
     held = [cached[0]] if cached is not None and cached[2] is None else []
     return held + list(getattr(fixturedef, "_finalizers", ()))
+
+
+def with_output_kept(option: Any) -> Generator[None, object, object]:
+    """Keep upstream from wiping the artifacts of the worker that this one replaces."""
+    __tracebackhide__ = True
+    kept, option.output = option.output, os.devnull + "-nothing"
+    try:
+        return (yield)
+    finally:
+        option.output = kept
 
 
 def mark_repeated(report: pytest.TestReport) -> None:

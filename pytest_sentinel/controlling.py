@@ -24,12 +24,15 @@ from pytest_sentinel.deadworkers import exit_code_of, is_of_dead_worker
 from pytest_sentinel.measuring import Measuring
 from pytest_sentinel.settings import Settings
 from pytest_sentinel.telemetry.branches import branch_class
-from pytest_sentinel.telemetry.outcomes import CRASHED, is_repeated
+from pytest_sentinel.telemetry.digest import Digest
+from pytest_sentinel.telemetry.journal import Journal, take_unsent
+from pytest_sentinel.telemetry.outcomes import CRASHED, Ended, Folding, fault_of_exit, is_repeated
+from pytest_sentinel.telemetry.record import Attempt, Begun, End, Run, WorkerDeath
+from pytest_sentinel.telemetry.relay import unpack_attempt, unpack_events
 from pytest_sentinel.telemetry.scrub import scrub
 
 if TYPE_CHECKING:
     from pytest_sentinel.probing import Probing
-    from pytest_sentinel.telemetry.outcomes import Ended
 
 
 class Controlling:
@@ -38,9 +41,6 @@ class Controlling:
     def __init__(
         self, config: pytest.Config, settings: Settings, run_id: str, browser: str
     ) -> None:
-        from pytest_sentinel.telemetry.digest import Digest
-        from pytest_sentinel.telemetry.outcomes import Folding
-
         self._config = config
         self._settings = settings
         self._browser = browser
@@ -55,12 +55,11 @@ class Controlling:
         self._journal: Any = None
         self._measuring: Measuring | None = None
         self._live = ""
+        self._has_words = False
         self._probing: Probing | None = None
         if not config.option.collectonly:
             self._measuring = Measuring(settings, config.invocation_params.dir, self._complain)
         if settings.record is not None:
-            from pytest_sentinel.telemetry.journal import Journal
-
             directory = config.invocation_params.dir / settings.record
             self._journal = Journal(directory, run_id, self._complain, settings.keep_runs)
 
@@ -83,8 +82,6 @@ class Controlling:
         """Write the first line of the record."""
         if self._journal is not None:
             self._journal.open()
-        from pytest_sentinel.telemetry.record import Run
-
         settings = {
             name: _plain(getattr(self._settings, name))
             for name in self._settings.__dataclass_fields__
@@ -145,8 +142,6 @@ class Controlling:
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """Note that a test begins: a run that is killed has no other chance to say so."""
-        from pytest_sentinel.telemetry.record import Begun
-
         self._running[nodeid] += 1
         self._keep(Begun(nodeid, time.time()))
 
@@ -154,29 +149,39 @@ class Controlling:
         """Note that a test has ended; append what others reported without running it as pytest."""
         self._running[nodeid] -= 1
         # With --dist each the same test may still run in another worker.
-        if self._config.getoption("dist", "no") != "each":
+        if self._folding.has_open() and self._config.getoption("dist", "no") != "each":
             for ended in self._folding.finish(nodeid):
                 self._append_attempt(ended)
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Fold one report in; when it is the last of its attempt, append the attempt."""
-        worker = getattr(report, "worker_id", None) or _worker_of(report)
+        node = getattr(report, "node", None)
+        worker = getattr(report, "worker_id", None) or (node.gateway.id if node else "main")
         rows = getattr(report, EVENTS_ATTRIBUTE, None)
         if rows:
             self._take_events(rows, worker)
-        if is_of_dead_worker(report):
+        if node is not None and is_of_dead_worker(report):
             self._worker_crashed(report, worker)
             return
-        if is_repeated(report) and not hasattr(report, "context"):  # a subtest's is no attempt
-            self._repeated.append(report)
+        if is_repeated(report):
+            self._show_by_own_words()
+            if not hasattr(report, "context"):  # a subtest's is no attempt
+                self._repeated.append(report)
+        elif hasattr(report, STATUS_ATTRIBUTE):
+            self._show_by_own_words()
         for ended in self._folding.take(report, worker, getattr(report, REPORT_ATTRIBUTE, None)):
             self._append_attempt(ended)
 
-    def _append_attempt(self, ended: Ended) -> None:
-        from pytest_sentinel.telemetry.record import Attempt
-        from pytest_sentinel.telemetry.relay import unpack_attempt
+    def _show_by_own_words(self) -> None:
+        """Name results of ours, from the first on: who shows reports asks for a word for each."""
+        if not self._has_words:
+            self._has_words = True
+            self._config.pluginmanager.register(_Words(), "sentinel-words")
 
-        self._write_probes()
+    def _append_attempt(self, ended: Ended) -> None:
+        if self._probing is not None:
+            self._write_probes()
         packed, is_bad = ended.facts, ended.outcome in ("failed", "error", CRASHED)
         told: dict[str, Any] = {
             "nodeid": ended.nodeid,
@@ -194,18 +199,17 @@ class Controlling:
                 )
             )
             return
-        lost = packed["crash"] is not None or packed["launch_failed"]
-        fault = "infrastructure" if lost else packed["fault"]
-        self._take_events(packed["events"], ended.worker)
-        packed = {**packed, "attempt": packed["attempt"] + ended.before}
+        lost = "crash" in packed or "launch_failed" in packed
+        fault = "infrastructure" if lost else packed.get("fault", "product")
+        self._take_events(packed.get("events", ()), ended.worker)
+        if ended.before:
+            packed = {**packed, "attempt": packed["attempt"] + ended.before}
         self._write(unpack_attempt(packed, **told, failure=fault if is_bad else None))
 
     def _take_events(self, rows: Iterable[Mapping[str, Any]], worker: str) -> None:
         """Write what happened to browsers, once, by whichever way it came first."""
         if not rows:
             return
-        from pytest_sentinel.telemetry.relay import unpack_events
-
         known = self._events.setdefault(worker, set())
         for event in unpack_events(rows, worker):
             key = (event.browser, event.event, event.at)
@@ -218,9 +222,6 @@ class Controlling:
             self._write(sample)
 
     def _worker_crashed(self, report: pytest.TestReport, worker: str) -> None:
-        from pytest_sentinel.telemetry.outcomes import fault_of_exit
-        from pytest_sentinel.telemetry.record import Attempt
-
         self._folding.drop(report.nodeid, worker)
         self._write(
             Attempt(
@@ -243,8 +244,6 @@ class Controlling:
         if words is not None:
             self.take_last_words(words, worker)
         elif error is not None and str(error) != "keyboard-interrupt":
-            from pytest_sentinel.telemetry.record import WorkerDeath
-
             self._take_events(unsent or (), worker)
             detail = scrub(str(error)).strip().rpartition("\n")[2]
             self._write(WorkerDeath(worker, time.time(), detail, partial=unsent is None))
@@ -253,27 +252,12 @@ class Controlling:
         """Return what a worker noted of its browsers as it happened; None if that is unknown."""
         if self.directory is None or not getattr(node.gateway.spec, "popen", False):
             return None
-        from pytest_sentinel.telemetry.journal import take_unsent
-
         return take_unsent(self.directory, str(node.gateway.id))
 
     def take_last_words(self, words: dict[str, Any], worker: str) -> None:
         """Write what happened after the last report."""
         self._sampler_seconds += words["sampler_seconds"]
         self._take_events(words["events"], worker)
-
-    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, Any] | None:
-        """Give an attempt that was lost to a crash its own letter and word."""
-        if is_repeated(report):
-            # Without a column: who asks for one takes the test's result from it, which is still to
-            # come. What the terminal counts is added at its end.
-            return "", "C", ("CRASHED", {"yellow": True})
-        named = getattr(report, STATUS_ATTRIBUTE, None)
-        if named is not None and (report.failed or report.passed):
-            letter, word = named
-            # What is found at the teardown of a test that has failed already is not counted again.
-            return ("failed" if report.failed else "", letter, word)
-        return None
 
     # End
 
@@ -292,8 +276,6 @@ class Controlling:
 
     def _end(self, session: pytest.Session, exitstatus: int) -> None:
         from msgspec.structs import replace
-
-        from pytest_sentinel.telemetry.record import End
 
         if self._probing is not None:
             self._probing.close()
@@ -370,16 +352,28 @@ class Controlling:
             self._journal.append(line)
 
 
+class _Words:
+    """Says how reports of ours are shown; registered with the first of them."""
+
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, Any] | None:
+        """Give an attempt that was lost to a crash its own letter and word."""
+        if is_repeated(report):
+            # Without a column: who asks for one takes the test's result from it, which is still to
+            # come. What the terminal counts is added at its end.
+            return "", "C", ("CRASHED", {"yellow": True})
+        named = getattr(report, STATUS_ATTRIBUTE, None)
+        if named is not None and (report.failed or report.passed):
+            letter, word = named
+            # What is found at the teardown of a test that has failed already is not counted again.
+            return ("failed" if report.failed else "", letter, word)
+        return None
+
+
 def _plain(value: Any) -> Any:
     """Return a setting as the record has it: plain, and without secrets."""
     if isinstance(value, tuple):
         value = ",".join(map(str, value))
     return value if isinstance(value, int | float | None) else scrub(str(value))
-
-
-def _worker_of(report: pytest.TestReport) -> str:
-    node = getattr(report, "node", None)
-    return str(node.gateway.id) if node is not None else "main"
 
 
 def _versions() -> dict[str, str]:

@@ -32,9 +32,15 @@ def load(
     pages: PageWatch | None,
 ) -> None:
     """End the attempt for those who measure, and put on ``report`` what they found."""
+    is_watched = pool is not None or sampler is not None or pages is not None
+    if not (is_watched or leaks or happenings or test.unsent or test.has_news):
+        # As most tests that use no browser.
+        facts = {"attempt": test.attempt, "started": test.started, "finished": time.time()}
+        setattr(report, REPORT_ATTRIBUTE, facts)
+        return
     memory: dict[str, Any] = {}
     browsers: list[str] = []
-    waited = 0.0
+    waited: float | None = None
     if pool is not None:
         browsers = pool.end_test(used=test.uses_browser, passed=test.passed)
         happenings = happenings + pool.take_happenings()
@@ -56,11 +62,13 @@ def load(
         fault=test.fault,
         wait=waited if browsers else None,
     )
-    packed["phases"] = {
-        when: (outcome_of(kept), seconds_of(kept)) for when, kept in test.unsent.items()
-    }
+    if test.unsent:
+        packed["phases"] = {
+            when: (outcome_of(kept), seconds_of(kept)) for when, kept in test.unsent.items()
+        }
     setattr(report, REPORT_ATTRIBUTE, packed)
-    annotate(report, test, packed["memory"], browsers, leaks)
+    if browsers or leaks or test.death or test.attempt > 1:
+        annotate(report, test, packed.get("memory", {}), browsers, leaks)
 
 
 def annotate(

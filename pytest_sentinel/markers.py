@@ -15,6 +15,7 @@ from typing import Any, Final, NoReturn
 
 import pytest
 
+from pytest_sentinel.attempts import is_marked
 from pytest_sentinel.errors import SettingError
 
 _OURS: Final = frozenset(
@@ -36,7 +37,7 @@ class MarkerChecks:
     ) -> None:
         """Refuse markers that make no sense, each with the first test that has it."""
         bad: dict[tuple[str, str], str] = {}
-        for item in items:
+        for item in filter(is_marked, items):
             for node, mark in item.iter_markers_with_node():
                 if mark.name in _OURS:
                     fault = _fault_of(item, node, mark)

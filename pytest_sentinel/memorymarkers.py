@@ -13,6 +13,7 @@ import pytest
 
 from pytest_sentinel.errors import SentinelFailure
 from pytest_sentinel.running import Running
+from pytest_sentinel.verdicts import Guard
 
 if TYPE_CHECKING:
     from pytest_sentinel.memorybudgets import MemoryBudgets
@@ -20,17 +21,17 @@ if TYPE_CHECKING:
 _PREFIX = "limit_"
 
 
-class MemoryMarkers:
-    """The guard of the memory markers; see ``Guard`` in verdicts."""
+class MemoryMarkers(Guard):
+    """The guard of the memory markers."""
 
     def __init__(self, running: Running) -> None:
         self._running = running
         self._budgets: MemoryBudgets | None = None
 
-    def begin(self, item: pytest.Item) -> None:
+    def begin(self, item: pytest.Item, *, marked: bool) -> None:
         """Have the test's budgets read, if it has any."""
         if self._budgets is None:
-            if not any(mark.name.startswith(_PREFIX) for mark in item.iter_markers()):
+            if not marked or not any(mark.name.startswith(_PREFIX) for mark in item.iter_markers()):
                 return
             from pytest_sentinel.memorybudgets import MemoryBudgets
 

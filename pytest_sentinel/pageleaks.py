@@ -16,6 +16,7 @@ import pytest
 
 from pytest_sentinel.errors import InconclusiveLeakCheck, PageLeak
 from pytest_sentinel.running import Running
+from pytest_sentinel.verdicts import Guard
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -141,16 +142,31 @@ def _leaks_for(config: pytest.Config, nodeid: str) -> Leaks:
     return Leaks(running, nodeid, baseline, settings.leak_baseline_update)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> object | None:
-    """Run the body of a test that is marked ``leak_check`` as the scenario."""
-    marker = pyfuncitem.get_closest_marker("leak_check")
-    if marker is None:
-        return None
-    names = pyfuncitem._fixtureinfo.argnames
-    arguments = {name: pyfuncitem.funcargs[name] for name in names}
-    checks = _leaks_for(pyfuncitem.config, pyfuncitem.nodeid)
-    function: Callable[..., object] = pyfuncitem.obj
-    page: Any = pyfuncitem.funcargs["page"]
-    checks.repeat(page, lambda: function(**arguments), **marker.kwargs)
-    return True
+class LeakCheckMarker(Guard):
+    """Has the marker ``leak_check`` heeded, from the first test on that has it."""
+
+    def __init__(self, manager: pytest.PytestPluginManager) -> None:
+        self._manager = manager
+        self._is_heeded = False
+
+    def called(self, item: pytest.Item) -> None:
+        """Have the bodies of tests looked at, if this one is marked."""
+        if not self._is_heeded and item.get_closest_marker("leak_check") is not None:
+            self._is_heeded = True
+            self._manager.register(_Scenarios(), "sentinel-leak-check")
+
+
+class _Scenarios:
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> object | None:
+        """Run the body of a test that is marked ``leak_check`` as the scenario."""
+        marker = pyfuncitem.get_closest_marker("leak_check")
+        if marker is None:
+            return None
+        names = pyfuncitem._fixtureinfo.argnames
+        arguments = {name: pyfuncitem.funcargs[name] for name in names}
+        checks = _leaks_for(pyfuncitem.config, pyfuncitem.nodeid)
+        function: Callable[..., object] = pyfuncitem.obj
+        page: Any = pyfuncitem.funcargs["page"]
+        checks.repeat(page, lambda: function(**arguments), **marker.kwargs)
+        return True

@@ -187,7 +187,6 @@ def pytest_configure(config: pytest.Config) -> None:
     from pytest_sentinel.markers import MarkerChecks
     from pytest_sentinel.memorymarkers import MemoryMarkers
     from pytest_sentinel.running import Running
-    from pytest_sentinel.verdicts import Guarding
 
     told = Path(workerinput["directory"]) if workerinput.get("directory") else None
 
@@ -198,22 +197,22 @@ def pytest_configure(config: pytest.Config) -> None:
     run_id = controlling.run_id if controlling is not None else str(workerinput.get("run", ""))
     running = Running(config, settings, directory, replacement, run_id)
     manager.register(running, "sentinel-running")
-    manager.register(Guarding(running.guards), "sentinel-guarding")
     manager.register(fixtures, "sentinel-fixtures")
     manager.register(pageleaks, "sentinel-page-leaks")
     manager.register(memoryfixture, "sentinel-memory")
     manager.register(MarkerChecks(), "sentinel-markers")
-    markers = MemoryMarkers(running)
-    manager.register(markers, "sentinel-memory-markers")
-    running.guards.append(markers)
+    guards = running.guarding.guards
+    guards += [MemoryMarkers(running), pageleaks.LeakCheckMarker(manager)]
     if _sync_playwright_is_loaded(manager):
         manager.register(override, "sentinel-override")
     if settings.leaks != "off" and _runs_tests(config):
-        from pytest_sentinel.resourceguard import ResourceGuard
+        from pytest_sentinel.resourceguard import LateLeaks, ResourceGuard
 
         guard = ResourceGuard(running, settings.leaks)
         manager.register(guard, "sentinel-resources")
-        running.guards.append(guard)
+        guards.append(guard)
+        if settings.leaks == "error":
+            manager.register(LateLeaks(running, guard), "sentinel-late-leaks")
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:

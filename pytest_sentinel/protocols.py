@@ -7,8 +7,8 @@ The parts of pytest's fixtures that have no public name are looked at, and never
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 import pytest
 
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 # Fixtures of these ask for ``request`` for reasons of their own.
 _PLUGINS = ("_pytest", "pytest_", "xdist")
-# The same few fixtures stand around each of a thousand tests.
-_ASKS: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
 
 
 def is_shown(config: pytest.Config) -> bool:
@@ -27,24 +25,37 @@ def is_shown(config: pytest.Config) -> bool:
     return bool(getattr(option, "setupshow", False) or getattr(option, "setuponly", False))
 
 
-def may_use_browser(item: pytest.Item) -> bool:
-    """Tell whether a test needs a browser or its driver, or can ask for one while it runs."""
-    names = getattr(item, "fixturenames", ())
-    if "browser" in names or "playwright" in names:
-        return True
-    info: Any = getattr(item, "_fixtureinfo", None)
-    if info is None:
-        return False
-    if "request" in info.argnames:
-        return True
-    for found in info.name2fixturedefs.values():
-        for fixturedef in found:
-            asks = _ASKS.get(fixturedef)
-            if asks is None:
-                asks = _ASKS[fixturedef] = _may_ask(fixturedef)
-            if asks:
-                return True
-    return False
+class Needs:
+    """Knows which tests need a browser or its driver, or can ask for one while they run."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[object, ...], bool] = {}
+
+    def browser(self, item: pytest.Item) -> bool:
+        """Tell whether a test may use a browser."""
+        names, info = getattr(item, "fixturenames", ()), getattr(item, "_fixtureinfo", None)
+        if info is None:
+            return "browser" in names or "playwright" in names
+        if "request" in info.argnames:
+            return True
+        if hasattr(item, "callspec"):
+            return _need(names, info)  # parameters may stand in for fixtures of the same names
+        # Two tests of a module that want fixtures of the same names get the same ones.
+        key = (item.parent, *names)
+        known = self._known.get(key)
+        if known is None:
+            known = self._known[key] = _need(names, info)
+        return known
+
+
+def _need(names: Collection[str], info: Any) -> bool:
+    return (
+        "browser" in names
+        or "playwright" in names
+        or any(
+            _may_ask(fixturedef) for found in info.name2fixturedefs.values() for fixturedef in found
+        )
+    )
 
 
 def _may_ask(fixturedef: Any) -> bool:

@@ -18,6 +18,7 @@ import pytest
 from pytest_sentinel.attempts import kept_by
 from pytest_sentinel.errors import ResourceLeak, SentinelFailure
 from pytest_sentinel.running import Running
+from pytest_sentinel.verdicts import Guard
 
 if TYPE_CHECKING:
     from pytest_sentinel.leaks.acquisitions import Acquisitions
@@ -29,7 +30,7 @@ _WIDE = ("class", "module", "package", "session")
 _OF_THE_BROWSER = ("browser", "playwright", "launch_browser")
 
 
-class ResourceGuard:
+class ResourceGuard(Guard):
     """Finds what tests leave open; ``error`` mode fails them for it."""
 
     def __init__(self, running: Running, mode: str) -> None:
@@ -58,35 +59,36 @@ class ResourceGuard:
             self._notes, self._running.own_pids, self._wide_values, self._kept_for_users
         )
 
-    @pytest.hookimpl(wrapper=True)
-    def pytest_fixture_setup(
-        self, fixturedef: Any, request: Any
+    def around(
+        self, fixturedef: Any, request: Any, steps: Generator[None, object, object]
     ) -> Generator[None, object, object]:
         """Have what the fixture opens count as its scope's."""
         __tracebackhide__ = True
         scope = fixturedef.scope
         # Nothing wider is being set up around a test's own fixture: pytest does not allow it.
         if self._notes is None or self._resources is None or scope not in _WIDE:
-            return (yield)
+            return (yield from steps)
         origins = self._notes.origins
         self._living[fixturedef] = request
         self._resources.look_for(fixturedef)
         origins.claim_function(fixturedef.func, scope, fixturedef)
         origins.scopes.append((scope, fixturedef))
         try:
-            result = yield
+            result = yield from steps
         finally:
             origins.scopes.pop()
         origins.claim_value(result, scope, fixturedef)
         return result
 
-    def pytest_fixture_post_finalizer(self, fixturedef: Any) -> None:
+    def ended(self, fixturedef: Any) -> None:
         """Look at what a fixture of a wider scope leaves when it ends."""
         if self._notes is None or self._resources is None or fixturedef.scope not in _WIDE:
             return
         self._living.pop(fixturedef, None)
         if fixturedef.argname not in _OF_THE_BROWSER:
             self._late += self._resources.left_by(fixturedef)
+            if self._late and self._mode != "error" and (item := self._running.item) is not None:
+                self._running.leaks += self.take_late(item)
         self._notes.origins.release(fixturedef)
 
     def _wide_values(self) -> Iterator[tuple[Any, list[object]]]:
@@ -109,24 +111,12 @@ class ResourceGuard:
         kept += [held for node, held in finalizers.items() if node is not self._item]
         return kept + list(session.config.pluginmanager.get_plugins())
 
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Report with the test what the wider fixtures left that ended after it."""
-        late: list[Leftover] = []
-        try:
-            result = yield
-        finally:
-            if self._late:
-                late, self._late = self._allowed(item, self._late), []
-                self._running.leaks += late
-        if not late:
-            return result
-        accused = [str(one) for one in late if one.is_the_tests]
-        if self._mode == "error" and accused:
-            raise ResourceLeak(accused, "fixtures that ended with the test")
-        return result
+    def take_late(self, item: pytest.Item) -> list[Leftover]:
+        """Return, once, what wider fixtures left that ended after this test."""
+        late, self._late = self._allowed(item, self._late), []
+        return late
 
-    def begin(self, item: pytest.Item) -> None:
+    def begin(self, item: pytest.Item, *, marked: bool) -> None:
         """Look, before the test's own fixtures are set up."""
         if self._resources is not None:
             self._item = item
@@ -135,10 +125,10 @@ class ResourceGuard:
     def end(self, item: pytest.Item) -> Iterable[SentinelFailure]:
         """Compare, when the test's own fixtures are gone."""
         if self._resources is None or self._before is None:
-            return []
+            return ()
         before, self._before = self._before, None
         if self._resources.is_untouched(before):
-            return []
+            return ()
         file, line, _ = item.location
         test = f"{file}:{(line or 0) + 1} in {getattr(item, 'originalname', item.name)}"
         found = self._allowed(item, self._resources.compare(before, test))
@@ -158,3 +148,25 @@ class ResourceGuard:
         if self._notes is not None:
             with suppress(RuntimeError):
                 self._notes.close()
+
+
+class LateLeaks:
+    """In ``error`` mode: fails the last test of a wider fixture for what that left."""
+
+    def __init__(self, running: Running, guard: ResourceGuard) -> None:
+        self._running = running
+        self._guard = guard
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Raise what the wider fixtures left that have ended."""
+        late: list[Leftover] = []
+        try:
+            result = yield
+        finally:
+            late = self._guard.take_late(item)
+            self._running.leaks += late
+        accused = [str(one) for one in late if one.is_the_tests]
+        if accused:
+            raise ResourceLeak(accused, "fixtures that ended with the test")
+        return result

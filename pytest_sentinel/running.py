@@ -18,9 +18,11 @@ import pytest
 from pytest_sentinel import attempts, protocols, verdicts
 from pytest_sentinel.attempts import Test
 from pytest_sentinel.driverlife import DriverLife
+from pytest_sentinel.facts import load
 from pytest_sentinel.recovery import Recovery
 from pytest_sentinel.settings import Settings
-from pytest_sentinel.verdicts import Guard
+from pytest_sentinel.telemetry.relay import pack_happenings
+from pytest_sentinel.verdicts import Guarding
 from pytest_sentinel.widecontexts import WideContexts
 
 if TYPE_CHECKING:
@@ -52,12 +54,16 @@ class Running:
         self._pool: WorkerPool | None = None
         self._leasing: Leasing | None = None
         self._test: Test | None = None
-        self._driver = DriverLife(settings, directory, worker_id(config))
-        self.guards: list[Guard] = []
+        workerinput: dict[str, Any] = getattr(config, "workerinput", {})
+        self._worker = str(workerinput.get("workerid", "main"))
+        self._driver = DriverLife(settings, directory, self._worker)
+        self.guarding = Guarding()
         self.leaks: list[Leftover] = []
         self._pages: PageWatch | None = None
         self._wide = WideContexts(self._open_contexts)
         self._recovery = Recovery(lambda: self._test, self._notice_death)
+        self._needs = protocols.Needs()
+        self._sending = verdicts.Sending(config, self, lambda: self._test)
 
     @property
     def directory(self) -> Path | None:
@@ -80,7 +86,7 @@ class Running:
             if hasattr(self._config, "workerinput") and self.directory is not None:
                 from pytest_sentinel.telemetry.journal import note_unsent
 
-                note = note_unsent(self.directory, worker_id(self._config))
+                note = note_unsent(self.directory, self._worker)
                 self._pool.diary.on_happening = note
             manager = self._config.pluginmanager
             manager.register(self._recovery, "sentinel-recovery")
@@ -92,7 +98,7 @@ class Running:
         if self._leasing is None and self.settings.pool is not None:
             from pytest_sentinel.leasing import Leasing
 
-            owner = f"{self._run_id or 'pytest'}/{worker_id(self._config)}"
+            owner = f"{self._run_id or 'pytest'}/{self._worker}"
             self._leasing = Leasing(self._config, self.settings, owner)
             self.pool().leased = self._leasing.hold
         return self._leasing
@@ -118,6 +124,11 @@ class Running:
         """Return the children of this process that the plugin itself started."""
         return self._driver.own_pids()
 
+    @property
+    def item(self) -> pytest.Item | None:
+        """The test that runs, or ran last."""
+        return self._test.item if self._test is not None else None
+
     def is_repeating(self) -> bool:
         """Tell whether this attempt is lost to the death of a browser, and will be repeated."""
         return self._test is not None and self._test.retry
@@ -136,6 +147,15 @@ class Running:
     def pytest_fixture_setup(
         self, fixturedef: Any, request: Any
     ) -> Generator[None, object, object]:
+        """Have a wider fixture watched; let the test begin with the first that is its own."""
+        __tracebackhide__ = True
+        if fixturedef.scope == "function" and fixturedef.argname != "playwright":
+            self.guarding.begin(request.node)
+            return (yield)
+        steps = self._set_up(fixturedef, request)
+        return (yield from self.guarding.around(fixturedef, request, steps))
+
+    def _set_up(self, fixturedef: Any, request: Any) -> Generator[None, object, object]:
         """Note which fixture opened the contexts that outlive a test."""
         __tracebackhide__ = True
         if fixturedef.argname == "playwright":
@@ -144,26 +164,16 @@ class Running:
                 self._pool.log_file = self._driver.log_file
             return result
         if fixturedef.argname == "delete_output_dir" and self._is_replacement:
-            return (yield from self._with_output_kept())
-        if fixturedef.scope == "function":
-            return (yield)
+            return (yield from attempts.with_output_kept(self._config.option))
         result = yield from self._wide.watch(fixturedef, request)
         if self.settings.page_metrics != "off" and attempts.is_browser(result):
             self.pages().follow(result)
         return result
 
-    def _with_output_kept(self) -> Generator[None, object, object]:
-        """Keep upstream from wiping the artifacts of the worker that this one replaces."""
-        __tracebackhide__ = True
-        option = self._config.option
-        kept, option.output = option.output, os.devnull + "-nothing"
-        try:
-            return (yield)
-        finally:
-            option.output = kept
-
     def pytest_fixture_post_finalizer(self, fixturedef: Any) -> None:
-        """Note the end of the fixture that holds the driver."""
+        """Look at what a wider fixture leaves; note the end of the one that holds the driver."""
+        if fixturedef.scope != "function":
+            self.guarding.ended(fixturedef)
         if fixturedef.argname == "playwright":
             self._driver.ended(fixturedef)
 
@@ -176,6 +186,7 @@ class Running:
         self, item: pytest.Item, nextitem: pytest.Item | None
     ) -> object | None:
         """Run the test, and again while its browser died under it and retries are left."""
+        self._sending.asked = item
         if not self._runs(item):
             return None
         if protocols.run_by_another(item, nextitem, self):
@@ -199,7 +210,7 @@ class Running:
 
     def _runs(self, item: pytest.Item) -> bool:
         """Tell whether there is a reason to run the test here and not leave it to pytest."""
-        may_repeat = self.settings.crash_retries > 0 and protocols.may_use_browser(item)
+        may_repeat = self.settings.crash_retries > 0 and self._needs.browser(item)
         may_break = self.settings.leaks == "error"
         return (may_repeat or may_break) and not protocols.is_shown(self._config)
 
@@ -210,7 +221,11 @@ class Running:
         if test is None or test.item is not item or test.has_ended:
             # Another plugin runs the protocol, and repeats tests as it sees fit.
             number = test.attempt + 1 if test is not None and test.item is item else 1
-            test = self._test = Test(item, getattr(item, "execution_count", number) or number)
+            test = self._test = Test(
+                item,
+                getattr(item, "execution_count", number) or number,
+                sends_at_once=self._sending.is_at_once(item),
+            )
         test.uses_browser = "browser" in getattr(item, "fixturenames", ())
         if self._pool is None and self._driver.death() is not None:
             self._mend()
@@ -220,6 +235,11 @@ class Running:
             self._begin_test(test, self._pool)
         elif self._sampler is not None:
             self._sampler.mark()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> None:
+        """Let the test begin with its body, if it has no fixture of its own."""
+        self.guarding.called(item)
 
     def _begin_test(self, test: Test, pool: WorkerPool) -> None:
         pool.test = test.item.nodeid
@@ -264,45 +284,47 @@ class Running:
         test = self._test
         if test is None or test.item is not item:
             return report
-        if report.when == "call":
+        pool, when, failed = self._pool, report.when, report.failed
+        if when == "call":
             test.passed = report.passed
-            if self._pages is not None and self.settings.page_metrics == "heap":
-                self._pages.measure(
-                    context for _, context in self._open_contexts() if not self._wide.holds(context)
-                )
-            if self._pool is not None:
-                self._pool.poke()
-        if self._may_lose(test):
-            # Under xfail a teardown that fails counts as one more expected failure.
-            if report.failed or (report.when == "teardown" and call.excinfo is not None):
-                self._blame(test, call, report)
-            elif report.when == "teardown":
-                self._notice_death(test)
-        if report.failed:
-            test.launch_failed = test.launch_failed or attempts.is_launch_failure(call)
-            test.fault = attempts.fault_of(call)
-            if test.death is None and self._driver.explain(call, report):
-                test.fault = "infrastructure"
-            attempts.name_failure(call, report)
-        if test.retry and report.when != "teardown":
+            if pool is not None:
+                self._look_at_pages(pool)
+        # Under xfail a teardown that fails counts as one more expected failure.
+        if failed or when == "teardown":
+            if self._may_lose(test):
+                if report.failed or call.excinfo is not None:
+                    self._blame(test, call, report)
+                else:
+                    self._notice_death(test)
+            if report.failed:
+                self._explain(test, call, report)
+        if test.retry and when != "teardown":
             attempts.mark_repeated(report)  # also where only a subtest was lost
         if test.is_ours and (test.retry or test.attempt > 1):
             attempts.number(report, test.attempt)
-        if report.when == "teardown":
+        if when == "teardown":
             self._load(test, report)
-        elif self._pool is not None:
+        elif pool is not None:
             # The worker may not live to the end of the test.
-            attempts.send_happenings(report, self._pool.take_happenings())
+            attempts.send_happenings(report, pool.take_happenings())
         verdicts.take(test, report, call)
         return report
 
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Note that a report is on its way, and can no longer be changed."""
-        test = self._test
-        if test is not None:
-            test.last_sent = test.last_sent or report is test.last
-            if test.unsent.get(report.when) is report:
-                del test.unsent[report.when]
+    def _look_at_pages(self, pool: WorkerPool) -> None:
+        """Look at pages and browsers while the test's own are still open."""
+        if self._pages is not None and self.settings.page_metrics == "heap":
+            self._pages.measure(
+                context for _, context in self._open_contexts() if not self._wide.holds(context)
+            )
+        pool.poke()
+
+    def _explain(self, test: Test, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
+        """Find whose fault a failure is, and say what is known of it."""
+        test.launch_failed = test.launch_failed or attempts.is_launch_failure(call)
+        test.fault = attempts.fault_of(call)
+        if test.death is None and self._driver.explain(call, report):
+            test.fault = "infrastructure"
+        attempts.name_failure(call, report)
 
     def _may_lose(self, test: Test) -> bool:
         """Tell whether the death of a browser, or of the driver, could spoil this test."""
@@ -338,8 +360,6 @@ class Running:
 
     def _load(self, test: Test, report: pytest.TestReport) -> None:
         """Put the attempt's facts on its last report."""
-        from pytest_sentinel.facts import load
-
         leaks, self.leaks = self.leaks, []
         load(
             report,
@@ -362,8 +382,6 @@ class Running:
 
     def last_words(self) -> dict[str, Any]:
         """Return what no report carried: late happenings and the sampler's own cost."""
-        from pytest_sentinel.telemetry.relay import pack_happenings
-
         happenings = self._driver.take_happenings()
         happenings += self._pool.take_happenings() if self._pool is not None else []
         cost = self._sampler.cost().cpu_seconds if self._sampler is not None else 0.0
@@ -381,8 +399,3 @@ class Running:
         from pytest_sentinel.waiting import say_if_slow
 
         return say_if_slow(self._config, f"sentinel: waiting for {key} to start")
-
-
-def worker_id(config: pytest.Config) -> str:
-    """Return the xdist worker's name, or ``main`` without xdist."""
-    return str(getattr(config, "workerinput", {}).get("workerid", "main"))

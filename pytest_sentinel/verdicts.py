@@ -7,25 +7,36 @@ test that has failed already stays failed as it is, and the finding is told besi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Generator, Iterable
+from typing import Any
 
 import pytest
 
-from pytest_sentinel.attempts import STATUS_ATTRIBUTE, Test
+from pytest_sentinel.attempts import STATUS_ATTRIBUTE, Test, is_marked
 from pytest_sentinel.errors import SentinelFailure, SentinelFailures
 
 
-class Guard(Protocol):
-    """Holds each test to a promise; see ``Guarding``."""
+class Guard:
+    """Holds each test to a promise; what it does not care for, it leaves as it is here."""
 
-    def begin(self, item: pytest.Item) -> None:
-        """Look, before the test's own fixtures are set up."""
-        ...
+    def around(
+        self, fixturedef: Any, request: Any, steps: Generator[None, object, object]
+    ) -> Generator[None, object, object]:
+        """Return the steps of a wider fixture's set-up, with its own around them."""
+        return steps
+
+    def ended(self, fixturedef: Any) -> None:
+        """Look at what a wider fixture leaves when it ends."""
+
+    def begin(self, item: pytest.Item, *, marked: bool) -> None:
+        """Look, before the test's own fixtures are set up; ``marked``: it has any marker."""
+
+    def called(self, item: pytest.Item) -> None:
+        """See to it that the body of a marked test is run as its marker says."""
 
     def end(self, item: pytest.Item) -> Iterable[SentinelFailure]:
         """Return what was broken, when the test's own fixtures are gone."""
-        ...
+        return ()
 
 
 class Guarding:
@@ -37,38 +48,102 @@ class Guarding:
     trivial test a tenth of its time.
     """
 
-    def __init__(self, guards: Sequence[Guard]) -> None:
-        self._guards = guards
+    def __init__(self) -> None:
+        self.guards: list[Guard] = []
         self._item: pytest.Item | None = None
+        self._is_marked = False
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_fixture_setup(self, fixturedef: Any, request: Any) -> None:
-        """Begin with the first fixture that is the test's own."""
-        if self._item is None and fixturedef.scope == "function":
-            self._begin(request.node)
+    def begin(self, item: pytest.Item) -> None:
+        """Have the guards look, unless they have; they judge as soon as the test's node ends."""
+        if self._item is None:
+            self._is_marked = is_marked(item)
+            for guard in self.guards:
+                guard.begin(item, marked=self._is_marked)
+            self._item = item
+            item.addfinalizer(self._end)
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_call(self, item: pytest.Item) -> None:
+    def called(self, item: pytest.Item) -> None:
         """Begin with the body of a test that has no fixture of its own."""
         # What is collected from other files than Python's has no fixtures, and no promises.
         if self._item is None and hasattr(item, "fixturenames"):
-            self._begin(item)
+            self.begin(item)
+        # A fixture may have marked it since then.
+        if self._is_marked or item.own_markers:
+            for guard in self.guards:
+                guard.called(item)
 
-    def _begin(self, item: pytest.Item) -> None:
-        for guard in self._guards:
-            guard.begin(item)
-        self._item = item
-        item.addfinalizer(self._end)
+    def around(
+        self, fixturedef: Any, request: Any, steps: Generator[None, object, object]
+    ) -> Generator[None, object, object]:
+        """Return the steps of a wider fixture's set-up, with those of the guards around them."""
+        for guard in self.guards:
+            steps = guard.around(fixturedef, request, steps)
+        return steps
+
+    def ended(self, fixturedef: Any) -> None:
+        """Have the guards look at what a wider fixture leaves."""
+        for guard in self.guards:
+            guard.ended(fixturedef)
 
     def _end(self) -> None:
         __tracebackhide__ = True
         item, self._item = self._item, None
         assert item is not None
-        failures = [failure for guard in self._guards for failure in guard.end(item)]
+        failures = [failure for guard in self.guards for failure in guard.end(item)]
         if len(failures) == 1:
             raise failures[0]
         if failures:
             raise SentinelFailures("the test broke its promises", failures)
+
+
+class Sending:
+    """Knows whether each report is sent as soon as it is made, and if not, which have been.
+
+    pytest's own runner sends at once. Another that runs tests may keep reports to itself, or send
+    them later. As long as there is none, nothing is looked after: most runs have none.
+
+    Args:
+        ours: the plugin that implements ``pytest_runtest_protocol`` here.
+        running_test: returns the attempt that runs now.
+    """
+
+    def __init__(
+        self, config: pytest.Config, ours: object, running_test: Callable[[], Test | None]
+    ) -> None:
+        self._config = config
+        self._ours = ours
+        self._running_test = running_test
+        self._is_at_once = True
+        self._implementations = 0
+        self.asked: pytest.Item | None = None  # the test that pytest asked about last
+
+    def is_at_once(self, item: pytest.Item) -> bool:
+        """Tell whether pytest's own runner runs a test, and has run all before."""
+        if self._is_at_once and (self.asked is not item or self._has_others()):
+            self._is_at_once = False
+            self._config.pluginmanager.register(self, "sentinel-sending")
+        return self._is_at_once
+
+    def _has_others(self) -> bool:
+        """Tell whether any plugin but pytest's own runner may run tests."""
+        found = self._config.hook.pytest_runtest_protocol.get_hookimpls()
+        if len(found) == self._implementations:
+            return False
+        self._implementations = len(found)
+        runner = self._config.pluginmanager.getplugin("runner")
+        return any(
+            implementation.plugin not in (runner, self._ours)
+            and not (implementation.wrapper or implementation.hookwrapper)
+            for implementation in found
+        )
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note that a report is on its way, and can no longer be changed."""
+        test = self._running_test()
+        if test is not None:
+            test.last_sent = test.last_sent or report is test.last
+            if test.unsent is not None and test.unsent.get(report.when) is report:
+                del test.unsent[report.when]
 
 
 def take(test: Test, report: pytest.TestReport, call: pytest.CallInfo[None]) -> None:
@@ -77,10 +152,10 @@ def take(test: Test, report: pytest.TestReport, call: pytest.CallInfo[None]) -> 
         _settle(test, report, call)
         test.has_ended = True
     else:
-        test.last, test.last_sent = report, False
+        test.last, test.last_sent = report, test.sends_at_once
         test.last_raised = call.excinfo is not None
-    if not test.is_ours:
-        test.unsent[str(report.when)] = report
+    if not (test.is_ours or test.sends_at_once):
+        test.unsent = {**(test.unsent or {}), str(report.when): report}
     test.made = report
 
 

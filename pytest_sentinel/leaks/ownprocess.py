@@ -15,15 +15,15 @@ import sys
 import threading
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pytest_sentinel.leaks.acquisitions import Acquisitions
 from pytest_sentinel.leaks.leftovers import Found
 from pytest_sentinel.leaks.origins import Origin
 
 _SELF = "/proc/self"
+_DESCRIPTORS = f"{_SELF}/fd"
 _TICK = 1 / os.sysconf("SC_CLK_TCK")
 _DELETED = " (deleted)"
 _BESIDES = ("-wal", "-shm", "-journal")  # what SQLite opens along with a database
@@ -31,8 +31,7 @@ _BESIDES = ("-wal", "-shm", "-journal")  # what SQLite opens along with a databa
 _HOUSEKEEPERS = ("resource_tracker", "multiprocessing.forkserver")
 
 
-@dataclass(frozen=True, slots=True)
-class OwnProcess:
+class OwnProcess(NamedTuple):
     """What was open at one moment."""
 
     threads: frozenset[threading.Thread] = frozenset()
@@ -134,12 +133,13 @@ def descriptor_mark() -> tuple[int, int] | None:
 
     It costs a tenth of a list of them. None where the kernel (before Linux 6.2) does not count.
     """
-    with suppress(OSError):
-        count = os.stat(f"{_SELF}/fd").st_size
+    try:
+        count = os.stat(_DESCRIPTORS).st_size
         lowest = os.dup(2)
-        os.close(lowest)
-        return (count, lowest) if count else None
-    return None
+    except OSError:
+        return None
+    os.close(lowest)
+    return (count, lowest) if count else None
 
 
 def target_of(name: str) -> str:

@@ -12,8 +12,7 @@ import os
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from pytest_sentinel.leaks import clientobjects, ownprocess
 from pytest_sentinel.leaks.acquisitions import Acquisitions
@@ -63,8 +62,7 @@ class Owner(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class Before:
+class Before(NamedTuple):
     """What was open when the test began."""
 
     number: int

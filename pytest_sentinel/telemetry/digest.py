@@ -8,7 +8,15 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from pytest_sentinel.telemetry.record import Attempt, BrowserEvent, End, Line, Run, WorkerDeath
+from pytest_sentinel.telemetry.record import (
+    Attempt,
+    Begun,
+    BrowserEvent,
+    End,
+    Line,
+    Run,
+    WorkerDeath,
+)
 from pytest_sentinel.telemetry.unfinished import Unfinished
 
 _RECYCLED = {"tests", "age", "memory", "fresh"}
@@ -54,11 +62,14 @@ class Digest:
     _slowest: list[Attempt] = field(default_factory=list)
     _hungriest: list[Attempt] = field(default_factory=list)
     _crashed: set[str] = field(default_factory=set)
+    _least_slow: float = -1.0
     keep: int = 10
 
     def add(self, line: Line) -> None:
         """Take one line of the record."""
         self.unfinished.add(line)
+        if isinstance(line, Begun):
+            return
         if isinstance(line, Attempt):
             self._add_attempt(line)
         elif isinstance(line, BrowserEvent):
@@ -95,7 +106,11 @@ class Digest:
         if line.outcome == "passed" and line.nodeid in self._crashed:
             self.survived += 1
             self._crashed.discard(line.nodeid)
-        self._keep(self._slowest, line, line.seconds)
+        seconds = line.seconds
+        if seconds > self._least_slow:
+            self._keep(self._slowest, line, seconds)
+            if len(self._slowest) == self.keep:
+                self._least_slow = self._slowest[-1].seconds
         if line.memory and growth(line) > 0:
             self._keep(self._hungriest, line, growth(line))
         if line.leaks:

@@ -93,7 +93,7 @@ class Exporter:
         self._complain = complain
         self._past = Past()
         self._zero = Table()
-        self._changed = threading.Event()
+        self._has_changed = False
         self._stop = threading.Event()
         self._failures: dict[str, int] = {}
         self._failures_lock = threading.Lock()
@@ -128,7 +128,7 @@ class Exporter:
         if isinstance(line, Run):
             self._zero = zeros(line.suite)
             self._past.add(line.started, self._from_zero())
-        self._changed.set()
+        self._has_changed = True
         self._has_browsers = self._has_browsers or isinstance(line, BrowserEvent)
         if self._writer is not None or not isinstance(line, Attempt):
             return  # in the middle of a test who watches its threads would take ours for its own
@@ -141,7 +141,7 @@ class Exporter:
     def finish(self) -> dict[str, int]:
         """Write and push everything a last time; return the failures by transport."""
         self._stop.set()
-        self._changed.set()
+        self._has_changed = True
         works: list[tuple[str, Callable[[], None]]] = []
         if self._wanted.directory is not None:
             works.append(("file", self._writer.join if self._writer is not None else self._write))
@@ -184,8 +184,8 @@ class Exporter:
         pause = _FIRST_WRITE
         path = self._wanted.directory / FILE_NAME
         while not self._stop.wait(pause):
-            if self._changed.is_set():
-                self._changed.clear()
+            if self._has_changed:
+                self._has_changed = False
                 pause = max(_EVERY, self._write_file(path) * _SHARE)
         self._write_file(path)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -105,6 +105,9 @@ class Measures:
         self._reruns = self._flaky = self._leaks = 0
         self._use = Use()
         self._looks: list[float] = []
+        # Where each value goes, once that is known: a test has a handful, and always the same.
+        self._numbers: dict[tuple[str, Key], tuple[dict[Key, float], Key]] = {}
+        self._spreads: dict[tuple[str, Key], tuple[Spread, Sequence[float]]] = {}
 
     def add(self, line: Line) -> None:
         """Take one line of the record."""
@@ -136,25 +139,37 @@ class Measures:
         self, name: str, value: float, *labels: str, test: str = "", at: float = 0.0
     ) -> None:
         """Add a value to a histogram; ``test`` and ``at`` make it an example of its bucket."""
+        found = self._spreads.get((name, labels))
+        spread, bounds = found if found is not None else self._spread(name, labels)
+        bucket = bisect_left(bounds, value)
+        spread.counts[bucket] += 1
+        spread.total += value
+        if test:
+            spread.examples[bucket] = (test, value, at)
+
+    def _spread(self, name: str, labels: Key) -> tuple[Spread, Sequence[float]]:
         series = BY_NAME[f"sentinel_{name}"]
         spreads = self.table.spreads.setdefault(series.name, {})
         key = self.labels.bound(series, labels)
         spread = spreads.get(key)
         if spread is None:
             spread = spreads[key] = Spread([0] * (len(series.buckets) + 1))
-        bucket = bisect_left(series.buckets, value)
-        spread.counts[bucket] += 1
-        spread.total += value
-        if test:
-            spread.examples[bucket] = (test, value, at)
+        if key == labels:  # the others are counted each time
+            self._spreads[name, labels] = spread, series.buckets
+        return spread, series.buckets
 
-    def _place(self, name: str, labels: Iterable[str]) -> tuple[dict[Key, float], Key]:
+    def _place(self, name: str, labels: Key) -> tuple[dict[Key, float], Key]:
+        found = self._numbers.get((name, labels))
+        if found is not None:
+            return found
         series = BY_NAME[f"sentinel_{name}"]
         values = self.table.numbers.setdefault(series.name, {})
         before = self.labels.overflow.get(series.name, 0)
-        key = self.labels.bound(series, tuple(labels))
+        key = self.labels.bound(series, labels)
         if self.labels.overflow.get(series.name, 0) > before:
             self.count("label_overflow_total", series.name)
+        if key == labels:
+            self._numbers[name, labels] = values, key
         return values, key
 
     def _begin(self, line: Run) -> None:
@@ -182,12 +197,11 @@ class Measures:
 
     def _add_attempt(self, line: Attempt) -> None:
         suite, browser = self._run.suite, line.engine or "none"
-        test = hash_test(line.nodeid)
+        test = line.nodeid
         self.count("tests_total", suite, browser, line.outcome)
+        at = line.finished
         for phase, seconds in line.phases.items():
-            self.observe(
-                "test_duration_seconds", seconds, suite, phase, test=test, at=line.finished
-            )
+            self.observe("test_duration_seconds", seconds, suite, phase, test=test, at=at)
         if line.failure is not None:
             self.count("test_failures_total", suite, line.failure)
         earlier = self._final.get(line.nodeid)
@@ -223,8 +237,9 @@ class Measures:
         if trees:
             self.put("browser_memory_bytes", sum(map(_peak, trees.values())), line.worker)
             grown = max(0, growth(line))
-            self.observe("test_memory_growth_bytes", grown, browser, test=hash_test(line.nodeid),
-                         at=line.finished)  # fmt: skip
+            self.observe(
+                "test_memory_growth_bytes", grown, browser, test=line.nodeid, at=line.finished
+            )
 
     def _add_page(self, page: PageFigures, worker: str, test: str, at: float) -> None:
         for level, count in page.console.items():

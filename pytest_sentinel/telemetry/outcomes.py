@@ -8,9 +8,8 @@ report holds is taken as it is; an outcome that is not pytest's is a class of it
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any, Final
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, NamedTuple
 
 CRASHED: Final = "crashed"
 _RANKS: Final = {
@@ -26,8 +25,7 @@ _RANKS: Final = {
 _FOREIGN: Final = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(NamedTuple):
     """An attempt of which nothing more is expected.
 
     Attributes:
@@ -43,21 +41,26 @@ class Ended:
     before: int = 0
 
 
-@dataclass(slots=True)
 class _Open:
     """An attempt that is going on; ``foreign`` are the phases that ended in a made-up outcome."""
 
-    outcome: str = "passed"
-    phases: dict[str, float] = field(default_factory=dict)
-    foreign: set[str] = field(default_factory=set)
-    before: int = 0
+    __slots__ = ("before", "foreign", "outcome", "phases")
+
+    def __init__(self, before: int = 0) -> None:
+        self.outcome = "passed"
+        self.phases: dict[str, float] = {}
+        self.foreign: tuple[str, ...] = ()
+        self.before = before
 
     def take(self, when: str, outcome: str, seconds: float) -> None:
-        self.outcome = worse(self.outcome, outcome)
         # The longest, not the sum: subtests report parts of a call that is reported itself.
-        self.phases[when] = max(self.phases.get(when, 0.0), seconds)
+        if seconds > self.phases.get(when, -1.0):
+            self.phases[when] = seconds
+        if outcome == "passed":
+            return  # nothing is better
+        self.outcome = worse(self.outcome, outcome)
         if outcome not in _RANKS:
-            self.foreign.add(when)
+            self.foreign += (when,)
 
 
 class Folding:
@@ -67,40 +70,54 @@ class Folding:
         self._open: dict[tuple[str, str], _Open] = {}
         self._last: tuple[str, str, object, object] | None = None
 
-    def take(self, report: Any, worker: str, facts: dict[str, Any] | None) -> Iterator[Ended]:
-        """Take one report; yield the attempts that it ends.
+    def take(self, report: Any, worker: str, facts: dict[str, Any] | None) -> Sequence[Ended]:
+        """Take one report; return the attempts that it ends.
 
         Args:
             report: anything with the attributes of a report of pytest, or some of them.
             worker: where it comes from.
             facts: what was measured, if this is the last report of its attempt.
         """
-        nodeid = _text(getattr(report, "nodeid", ""))
-        when, outcome = _text(getattr(report, "when", "")), outcome_of(report)
+        nodeid, when = getattr(report, "nodeid", ""), getattr(report, "when", "")
+        if type(nodeid) is not str or type(when) is not str:
+            nodeid, when = _text(nodeid), _text(when)
         if facts is not None:
             # A report that is sent twice tells of one attempt.
             this = (nodeid, worker, facts["attempt"], facts["started"])
             if this == self._last:
-                return
+                return ()
             self._last = this
+        outcome, seconds = getattr(report, "outcome", ""), getattr(report, "duration", None)
+        # Nearly all have passed, and each call costs a trivial test a thousandth of its time.
+        if outcome != "passed" or hasattr(report, "wasxfail") or is_repeated(report):
+            outcome = outcome_of(report)
+        if type(seconds) is not float or not 0.0 <= seconds < math.inf:
+            seconds = seconds_of(report)
         key = nodeid, worker
         attempt = self._open.get(key)
+        ended: tuple[Ended, ...] = ()
         if attempt is None:
             attempt = self._open[key] = _Open()
         elif when in attempt.foreign and not hasattr(report, "context"):
             # Its phase has been run again, by whoever made that outcome up.
-            yield Ended(nodeid, worker, attempt.outcome, attempt.phases, None, attempt.before)
+            ended = (Ended(nodeid, worker, attempt.outcome, attempt.phases, None, attempt.before),)
             attempt = self._open[key] = _Open(before=attempt.before + 1)
-        attempt.take(when, outcome, seconds_of(report))
-        if facts is not None:
-            del self._open[key]
-            # What another plugin kept to itself, as flaky does with the failure that it repeats.
-            for phase, (seen, seconds) in facts.get("phases", {}).items():
-                if phase not in attempt.phases and not attempt.before:
-                    attempt.take(phase, seen, seconds)
-            if is_repeated(report):
-                attempt.outcome = CRASHED
-            yield Ended(nodeid, worker, attempt.outcome, attempt.phases, facts, attempt.before)
+        attempt.take(when, outcome, seconds)
+        if facts is None:
+            return ended
+        del self._open[key]
+        # What another plugin kept to itself, as flaky does with the failure that it repeats.
+        for phase, (seen, seconds) in facts.get("phases", {}).items():
+            if phase not in attempt.phases and not attempt.before:
+                attempt.take(phase, seen, seconds)
+        if outcome == CRASHED:
+            attempt.outcome = CRASHED
+        last = Ended(nodeid, worker, attempt.outcome, attempt.phases, facts, attempt.before)
+        return (*ended, last)
+
+    def has_open(self) -> bool:
+        """Tell whether any attempt is going on."""
+        return bool(self._open)
 
     def finish(self, nodeid: str) -> Iterator[Ended]:
         """Yield the attempts of a test that is over and whose facts nobody sent."""
@@ -115,14 +132,12 @@ class Folding:
 
 def outcome_of(report: Any) -> str:
     """Return what one report says, in the words of the record."""
-    outcome, when = _text(getattr(report, "outcome", "")), getattr(report, "when", "")
+    outcome = _text(getattr(report, "outcome", ""))
     if is_repeated(report):
         return CRASHED
-    if outcome == "passed" and not hasattr(report, "wasxfail"):
-        return outcome  # nearly all are
     if hasattr(report, "wasxfail") and outcome in ("passed", "skipped", "failed"):
         return "xfailed" if outcome == "skipped" else "xpassed"
-    if outcome == "failed" and when in ("setup", "teardown"):
+    if outcome == "failed" and getattr(report, "when", "") in ("setup", "teardown"):
         return "error"
     # A failed attempt that pytest-rerunfailures repeats.
     return "failed" if outcome == "rerun" else outcome
@@ -158,7 +173,5 @@ def fault_of_exit(code: int | None) -> str:
 
 
 def _text(value: object) -> str:
-    if type(value) is str:
-        return value
     # Of an enum that is a string too, the string.
     return str.__str__(value) if isinstance(value, str) else str(value)

@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.samples import Timestamp
 
 from pytest_sentinel.telemetry.catalogue import Series
-from pytest_sentinel.telemetry.measures import Key, Measures, Spread, Table
+from pytest_sentinel.telemetry.measures import Key, Measures, Spread, Table, hash_test
 from pytest_sentinel.telemetry.record import Line
 
 RUN = ("run",)
@@ -114,7 +114,7 @@ def _add_spread(
         exemplar = None
         if example is not None:
             test, value, moment = example
-            exemplar = Exemplar({"test": test}, value, moment or None)
+            exemplar = Exemplar({"test": hash_test(test)}, value, moment or None)
         family.add_sample(f"{series.name}_bucket", {**labels, "le": bound}, below, at, exemplar)
     family.add_sample(f"{series.name}_count", labels, below, at)
     family.add_sample(f"{series.name}_sum", labels, spread.total, at)

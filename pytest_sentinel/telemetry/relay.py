@@ -5,8 +5,8 @@ Reports cross from xdist workers as JSON-like values; anything else stops the ru
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -19,6 +19,15 @@ from pytest_sentinel.telemetry.record import (
     PageFigures,
 )
 from pytest_sentinel.telemetry.scrub import scrub
+
+_ALWAYS: Final = ("attempt", "started", "finished")
+_AS_THEY_ARE: Final = (*_ALWAYS, "engine", "wait")
+_STRUCTURED: Final[dict[str, Any]] = {
+    "memory": dict[str, Memory],
+    "crash": Crash,
+    "leaks": tuple[Leftover, ...],
+    "page": PageFigures,
+}
 
 
 class _Reading(Protocol):
@@ -77,10 +86,10 @@ def pack(
     started: float,
     finished: float,
     windows: Mapping[str, _Window],
-    happenings: Iterable[_Happening],
+    happenings: Sequence[_Happening],
     browsers: Iterable[str],
     death: _Death | None,
-    leaks: Iterable[_Leftover] = (),
+    leaks: Sequence[_Leftover] = (),
     launch_failed: bool = False,
     *,
     engine: str = "",
@@ -88,32 +97,28 @@ def pack(
     fault: str = "product",
     wait: float | None = None,
 ) -> dict[str, Any]:
-    """Return the facts of one attempt as plain types, without secrets."""
+    """Return the facts of one attempt as plain types, without secrets.
+
+    What there is nothing of is left out: most tests have no more to say than when they ran.
+    """
+    packed: dict[str, Any] = {"attempt": attempt, "started": started, "finished": finished}
     names = list(browsers)
     memory = {
         name: Memory(_pss(window.start), _pss(window.peak), _pss(window.end))
         for name, window in windows.items()
         if window.end is not None and (name in names or name in ("worker", "driver"))
     }
-    crash = None
+    if memory:
+        packed["memory"] = msgspec.to_builtins(memory)
     if death is not None:
         last = next((memory[name].end for name in names if name in memory), None)
         tail = tuple(map(scrub, death.tail))
         crash = Crash(scrub(str(death)), death.kind, death.ended, last, tail)
-    packed: dict[str, Any] = {
-        "attempt": attempt,
-        "started": started,
-        "finished": finished,
-        "browsers": names,
-        "memory": msgspec.to_builtins(memory),
-        "crash": msgspec.to_builtins(crash),
-        "launch_failed": launch_failed,
-        "engine": engine,
-        "page": msgspec.to_builtins(page),
-        "fault": fault,
-        "wait": wait,
-        "events": pack_happenings(happenings),
-        "leaks": [
+        packed["crash"] = msgspec.to_builtins(crash)
+    if page is not None:
+        packed["page"] = msgspec.to_builtins(page)
+    if leaks:
+        packed["leaks"] = [
             {
                 "kind": leak.kind,
                 "what": scrub(leak.what),
@@ -121,8 +126,19 @@ def pack(
                 "closed": leak.closed,
             }
             for leak in leaks
-        ],
-    }
+        ]
+    if happenings:
+        packed["events"] = pack_happenings(happenings)
+    if names:
+        packed["browsers"] = names
+    if launch_failed:
+        packed["launch_failed"] = True
+    if engine:
+        packed["engine"] = engine
+    if fault != "product":
+        packed["fault"] = fault
+    if wait is not None:
+        packed["wait"] = wait
     return packed
 
 
@@ -152,23 +168,17 @@ def unpack_attempt(
     phases: dict[str, float],
 ) -> Attempt:
     """Return the record line for what a worker packed and the controller saw."""
+    if len(packed) == len(_ALWAYS):
+        attempt, started, finished = packed["attempt"], packed["started"], packed["finished"]
+        return Attempt(nodeid, outcome, attempt, worker, started, finished, phases, failure)
+    told: dict[str, Any] = {name: packed[name] for name in _AS_THEY_ARE if name in packed}
+    if "browsers" in packed:
+        told["browsers"] = tuple(f"{worker}/{name}" for name in packed["browsers"])
+    for name, kind in _STRUCTURED.items():
+        if name in packed:
+            told[name] = msgspec.convert(packed[name], kind)
     return Attempt(
-        nodeid=nodeid,
-        outcome=outcome,
-        attempt=packed["attempt"],
-        worker=worker,
-        started=packed["started"],
-        finished=packed["finished"],
-        phases=phases,
-        failure=failure,
-        browsers=tuple(f"{worker}/{name}" for name in packed["browsers"]),
-        # Most tests have none of these, and are trivial to the point that a look costs as much.
-        memory=msgspec.convert(packed["memory"], dict[str, Memory]) if packed["memory"] else {},
-        crash=msgspec.convert(packed["crash"], Crash) if packed["crash"] else None,
-        leaks=msgspec.convert(packed["leaks"], tuple[Leftover, ...]) if packed["leaks"] else (),
-        engine=packed["engine"],
-        page=msgspec.convert(packed["page"], PageFigures) if packed["page"] else None,
-        wait=packed["wait"],
+        nodeid=nodeid, outcome=outcome, failure=failure, worker=worker, phases=phases, **told
     )
 
 

@@ -197,6 +197,10 @@ def test_asks(request):
 def asks(request):
     return request.getfixturevalue("page")
 
+@pytest.mark.parametrize("asks", ["a value of the fixture's name"])
+def test_value(asks):
+    pass
+
 def test_asks_by_fixture(asks):
     pass
 """
@@ -209,7 +213,8 @@ def test_pytest_runs_what_no_browser_can_die_under(tmp_path: Path, retries: str)
 
     ran = run(suite, "-s", f"--sentinel-crash-retries={retries}")
 
-    assert ran.outcomes() == {"passed": 4}
-    assert ran.stdout.count("run by pytest:") == (1 if retries == "1" else 4)
+    assert ran.outcomes() == {"passed": 5}
+    assert ran.stdout.count("run by pytest:") == (2 if retries == "1" else 5)
     assert "run by pytest: test_plain" in ran.stdout
-    assert len(attempts(suite)) == 4
+    assert "run by pytest: test_value[a value of the fixture's name]" in ran.stdout
+    assert len(attempts(suite)) == 5

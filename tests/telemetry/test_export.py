@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_pla
 
 from pytest_sentinel.telemetry.catalogue import BY_NAME
 from pytest_sentinel.telemetry.export import Past
-from pytest_sentinel.telemetry.measures import Measures, Table
+from pytest_sentinel.telemetry.measures import Measures, Table, hash_test
 from pytest_sentinel.telemetry.record import (
     Attempt,
     BrowserEvent,
@@ -224,7 +224,7 @@ def test_the_file_has_all_moments_and_examples() -> None:
     """Each series with its moments in order; a bucket names a test that fell into it."""
     measures = Measures()
     measures.add(Run("a", 0.0, suite="shop"))
-    measures.observe("test_duration_seconds", 0.15, "shop", "call", test="0123456789ab", at=5.0)
+    measures.observe("test_duration_seconds", 0.15, "shop", "call", test="test_a", at=5.0)
     first = measures.table.copy()
     measures.observe("test_duration_seconds", 0.15, "shop", "call")
 
@@ -234,8 +234,8 @@ def test_the_file_has_all_moments_and_examples() -> None:
     # Prometheus reads it; the client's own parser knows no series with several moments.
     bucket = 'sentinel_test_duration_seconds_bucket{le="0.2",phase="call",suite="shop"}'
     assert [row for row in text.splitlines() if row.startswith(bucket)] == [
-        f'{bucket} 1.0 10.000000000 # {{test="0123456789ab"}} 0.15 5.0',
-        f'{bucket} 2.0 20.500000000 # {{test="0123456789ab"}} 0.15 5.0',
+        f'{bucket} 1.0 10.000000000 # {{test="{hash_test("test_a")}"}} 0.15 5.0',
+        f'{bucket} 2.0 20.500000000 # {{test="{hash_test("test_a")}"}} 0.15 5.0',
     ]
     assert BY_NAME["sentinel_test_duration_seconds"].buckets[2] == 0.2
     assert as_openmetrics([]) == b"# EOF\n"
