@@ -18,8 +18,10 @@ import msgspec
 
 SCHEMA = 1
 
+# Lines hold no cycles: gc=False keeps a run's thousands of them from Python's collector.
 
-class Memory(msgspec.Struct, frozen=True, omit_defaults=True):
+
+class Memory(msgspec.Struct, gc=False, frozen=True, omit_defaults=True):
     """PSS of one process tree around one test; None where nothing could be read.
 
     Attributes:
@@ -33,7 +35,7 @@ class Memory(msgspec.Struct, frozen=True, omit_defaults=True):
     end: int | None = None
 
 
-class Crash(msgspec.Struct, frozen=True, omit_defaults=True):
+class Crash(msgspec.Struct, gc=False, frozen=True, omit_defaults=True):
     """The death of a browser under a test.
 
     Attributes:
@@ -51,7 +53,7 @@ class Crash(msgspec.Struct, frozen=True, omit_defaults=True):
     log: tuple[str, ...] = ()
 
 
-class Leftover(msgspec.Struct, frozen=True, omit_defaults=True):
+class Leftover(msgspec.Struct, gc=False, frozen=True, omit_defaults=True):
     """Something that a test, or a fixture that ended with it, left open.
 
     Attributes:
@@ -67,7 +69,7 @@ class Leftover(msgspec.Struct, frozen=True, omit_defaults=True):
     closed: bool = False
 
 
-class Visit(msgspec.Struct, frozen=True, omit_defaults=True):
+class Visit(msgspec.Struct, gc=False, frozen=True, omit_defaults=True):
     """The web vitals of one page that a test loaded; seconds, and a score for ``cls``.
 
     Attributes:
@@ -82,7 +84,7 @@ class Visit(msgspec.Struct, frozen=True, omit_defaults=True):
     cls: float | None = None
 
 
-class PageFigures(msgspec.Struct, frozen=True, omit_defaults=True):
+class PageFigures(msgspec.Struct, gc=False, frozen=True, omit_defaults=True):
     """What the pages of one attempt did.
 
     Attributes:
@@ -105,7 +107,7 @@ class PageFigures(msgspec.Struct, frozen=True, omit_defaults=True):
     more_visits: int = 0
 
 
-class Run(msgspec.Struct, frozen=True, omit_defaults=True, tag="run", tag_field="kind"):
+class Run(msgspec.Struct, gc=False, frozen=True, omit_defaults=True, tag="run", tag_field="kind"):
     """What ran: the first line of a record.
 
     Attributes:
@@ -126,7 +128,9 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True, tag="run", tag_field=
     slots: int = 0
 
 
-class Attempt(msgspec.Struct, frozen=True, omit_defaults=True, tag="attempt", tag_field="kind"):
+class Attempt(
+    msgspec.Struct, gc=False, frozen=True, omit_defaults=True, tag="attempt", tag_field="kind"
+):
     """One run of one test.
 
     Attributes:
@@ -163,14 +167,16 @@ class Attempt(msgspec.Struct, frozen=True, omit_defaults=True, tag="attempt", ta
         return sum(self.phases.values())
 
 
-class Begun(msgspec.Struct, frozen=True, tag="begun", tag_field="kind"):
+class Begun(msgspec.Struct, gc=False, frozen=True, tag="begun", tag_field="kind"):
     """A test began. Its attempts follow, or it was interrupted."""
 
     nodeid: str
     at: float
 
 
-class WorkerDeath(msgspec.Struct, frozen=True, omit_defaults=True, tag="worker", tag_field="kind"):
+class WorkerDeath(
+    msgspec.Struct, gc=False, frozen=True, omit_defaults=True, tag="worker", tag_field="kind"
+):
     """An xdist worker died, whether it ran a test or not.
 
     Attributes:
@@ -186,7 +192,7 @@ class WorkerDeath(msgspec.Struct, frozen=True, omit_defaults=True, tag="worker",
 
 
 class BrowserEvent(
-    msgspec.Struct, frozen=True, omit_defaults=True, tag="browser", tag_field="kind"
+    msgspec.Struct, gc=False, frozen=True, omit_defaults=True, tag="browser", tag_field="kind"
 ):
     """Something that happened to a browser.
 
@@ -207,7 +213,9 @@ class BrowserEvent(
     what: str = ""
 
 
-class Sample(msgspec.Struct, frozen=True, omit_defaults=True, tag="sample", tag_field="kind"):
+class Sample(
+    msgspec.Struct, gc=False, frozen=True, omit_defaults=True, tag="sample", tag_field="kind"
+):
     """One observation of something that is no test: a probe, a wait, a request of load.
 
     Attributes:
@@ -222,7 +230,9 @@ class Sample(msgspec.Struct, frozen=True, omit_defaults=True, tag="sample", tag_
     count: int = 1
 
 
-class GateVerdict(msgspec.Struct, frozen=True, omit_defaults=True, tag="gate", tag_field="kind"):
+class GateVerdict(
+    msgspec.Struct, gc=False, frozen=True, omit_defaults=True, tag="gate", tag_field="kind"
+):
     """What a gate said of the run.
 
     Attributes:
@@ -239,7 +249,7 @@ class GateVerdict(msgspec.Struct, frozen=True, omit_defaults=True, tag="gate", t
     severity: str = "error"
 
 
-class End(msgspec.Struct, frozen=True, omit_defaults=True, tag="end", tag_field="kind"):
+class End(msgspec.Struct, gc=False, frozen=True, omit_defaults=True, tag="end", tag_field="kind"):
     """How the run ended: the last line of a record.
 
     Attributes:
