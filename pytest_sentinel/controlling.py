@@ -156,12 +156,13 @@ class Controlling:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Fold one report in; when it is the last of its attempt, append the attempt."""
-        node = getattr(report, "node", None)
-        worker = getattr(report, "worker_id", None) or (node.gateway.id if node else "main")
+        # Of xdist; what another plugin calls a report's node is no worker.
+        gateway: Any = getattr(getattr(report, "node", None), "gateway", None)
+        worker = str(getattr(report, "worker_id", None) or getattr(gateway, "id", "main"))
         rows = getattr(report, EVENTS_ATTRIBUTE, None)
         if rows:
             self._take_events(rows, worker)
-        if node is not None and is_of_dead_worker(report):
+        if gateway is not None and is_of_dead_worker(report):
             self._worker_crashed(report, worker)
             return
         if is_repeated(report):

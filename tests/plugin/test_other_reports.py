@@ -47,6 +47,7 @@ def pytest_runtest_protocol(item):
             report = pytest.TestReport(
                 "elsewhere.py::test_ghost", ("elsewhere.py", 0, "test_ghost"), {}, "ghostly",
                 None, when)
+            report.node = item  # as xdist calls a worker
             item.ihook.pytest_runtest_logreport(report=report)
         item.ihook.pytest_runtest_logfinish(nodeid=report.nodeid, location=report.location)
 """
