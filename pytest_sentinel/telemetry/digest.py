@@ -108,11 +108,11 @@ class Digest:
             self._crashed.discard(line.nodeid)
         seconds = line.seconds
         if seconds > self._least_slow:
-            self._keep(self._slowest, line, seconds)
+            self._keep(self._slowest, line)
             if len(self._slowest) == self.keep:
                 self._least_slow = self._slowest[-1].seconds
         if line.memory and growth(line) > 0:
-            self._keep(self._hungriest, line, growth(line))
+            self._keep(self._hungriest, line)
         if line.leaks:
             self.leaks.update((leak.kind, leak.where) for leak in line.leaks)
         if not line.memory:
@@ -121,12 +121,12 @@ class Digest:
         if total:
             self.peaks[line.worker] = max(self.peaks.get(line.worker, 0), total)
 
-    def _keep(self, ranking: list[Attempt], line: Attempt, value: float) -> None:
-        key = (lambda a: a.seconds) if ranking is self._slowest else growth
-        if len(ranking) < self.keep or value > key(ranking[-1]):
-            ranking.append(line)
-            ranking.sort(key=key, reverse=True)
-            del ranking[self.keep :]
+    def _keep(self, ranking: list[Attempt], line: Attempt) -> None:
+        ranking.append(line)
+        ranking.sort(
+            key=(lambda a: a.seconds) if ranking is self._slowest else growth, reverse=True
+        )
+        del ranking[self.keep :]
 
     def _add_event(self, line: BrowserEvent) -> None:
         if line.event == "launched":

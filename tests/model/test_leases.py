@@ -59,6 +59,8 @@ class World:
     voided: set[str] = field(default_factory=set)  # tickets that were granted, and wait again
     # By engine and owner, while it could be served: how often each other owner was since its turn.
     passed: dict[tuple[str, str], Counter[str]] = field(default_factory=dict)
+    # By engine and owner: turns that it has again, for what it was granted died with its browser.
+    returned: Counter[tuple[str, str]] = field(default_factory=Counter)
 
 
 class Pool(RuleBasedStateMachine):
@@ -160,7 +162,11 @@ class Pool(RuleBasedStateMachine):
         return {(t.engine, t.owner) for t in waiting if not self.at_cap(t.owner)}
 
     def check_turns(self, granted: list[str]) -> None:
-        """Nobody is passed over twice by the same owner, nor by a later one of its own owner."""
+        """Nobody is passed over twice by the same owner, nor by a later one of its own owner.
+
+        An owner whose grant died with its browser has its turn again, whichever of its clients
+        then takes it; that one does not count twice.
+        """
         passed = self.world.passed
         for name in granted:
             ticket = self.page(name)
@@ -170,10 +176,12 @@ class Pool(RuleBasedStateMachine):
                 if (other.engine, other.owner) == key:
                     assert other.number > ticket.number, "a later one of the same owner came first"
             passed.pop(key, None)
-            if name not in self.world.voided:
-                for (engine, _), counts in passed.items():
-                    if engine == ticket.engine:
-                        counts[ticket.owner] += 1
+            if self.world.returned[key]:
+                self.world.returned[key] -= 1
+                continue
+            for (engine, _), counts in passed.items():
+                if engine == ticket.engine:
+                    counts[ticket.owner] += 1
         servable = self.servable()
         for key in set(passed) - servable:
             del passed[key]
@@ -212,6 +220,9 @@ class Pool(RuleBasedStateMachine):
             if world.granted.pop(ticket, None):
                 world.waiting.add(ticket)
                 world.voided.add(ticket)
+                found = self.page(ticket)
+                assert found is not None
+                world.returned[found.engine, found.owner] += 1
             else:
                 if world.held.pop(ticket, None):
                     world.over[ticket] += 1

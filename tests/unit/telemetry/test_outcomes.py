@@ -99,6 +99,14 @@ def test_an_attempt_ends_with_its_facts() -> None:
     assert ended.phases == {"setup": 1.0, "call": 3.0, "verify": 4.0, "teardown": 0.5}
 
 
+def test_names_that_are_no_plain_text_are_taken_as_text() -> None:
+    """A phase may be a member of an enum, or nothing at all."""
+    assert fold(report(when=Word.KNOWN), report(when=None))[0].phases == {
+        "known-bug": 0.0,
+        "None": 0.0,
+    }
+
+
 def test_a_repeated_attempt_is_crashed_whatever_its_parts_were() -> None:
     """What the dead browser made of subtests is no verdict on them."""
     lost = report("call", "rerun", sentinel_repeated=True)
