@@ -99,6 +99,12 @@ class Test:
         died = self.death is not None or self.earlier is not None
         return died or self.launch_failed or self.attempt > 1 or self.fault != "product"
 
+    def note_sent(self, report: pytest.TestReport) -> None:
+        """Note that a report is on its way, and can no longer be changed."""
+        self.last_sent = self.last_sent or report is self.last
+        if self.unsent is not None and self.unsent.get(report.when) is report:
+            del self.unsent[report.when]
+
 
 def run_phases(test: Test, nextitem: pytest.Item | None) -> bool:
     """Set up, call and tear down ``test``; return whether it must be run again.
@@ -179,7 +185,7 @@ def _send_held(test: Test) -> None:
 
 
 def _send(test: Test, report: pytest.TestReport) -> None:
-    test.last_sent = test.last_sent or report is test.last
+    test.note_sent(report)
     test.item.ihook.pytest_runtest_logreport(report=report)
 
 

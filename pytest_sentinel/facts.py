@@ -10,7 +10,7 @@ import pytest
 
 from pytest_sentinel.attempts import REPORT_ATTRIBUTE, STATUS_ATTRIBUTE, Test, engine_of
 from pytest_sentinel.telemetry.outcomes import outcome_of, seconds_of
-from pytest_sentinel.telemetry.relay import pack
+from pytest_sentinel.telemetry.relay import pack, pack_plain
 from pytest_sentinel.units import MIB
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ def load(
     is_watched = pool is not None or sampler is not None or pages is not None
     if not (is_watched or leaks or happenings or test.unsent or test.has_news):
         # As most tests that use no browser.
-        facts = {"attempt": test.attempt, "started": test.started, "finished": time.time()}
-        setattr(report, REPORT_ATTRIBUTE, facts)
+        packed = pack_plain(test.attempt, test.started, time.time())
+        setattr(report, REPORT_ATTRIBUTE, packed)
         return
     memory: dict[str, Any] = {}
     browsers: list[str] = []
@@ -67,8 +67,7 @@ def load(
             when: (outcome_of(kept), seconds_of(kept)) for when, kept in test.unsent.items()
         }
     setattr(report, REPORT_ATTRIBUTE, packed)
-    if browsers or leaks or test.death or test.attempt > 1:
-        annotate(report, test, packed.get("memory", {}), browsers, leaks)
+    annotate(report, test, packed.get("memory", {}), browsers, leaks)
 
 
 def annotate(

@@ -79,6 +79,11 @@ def run_by_another(item: pytest.Item, nextitem: pytest.Item | None, ours: object
     return False
 
 
+def may_run(implementation: HookImpl) -> bool:
+    """Tell whether one of the protocol's implementations runs tests, or only wraps who does."""
+    return not (implementation.wrapper or implementation.hookwrapper)
+
+
 def _after(item: pytest.Item, ours: object) -> list[HookImpl]:
     runner = item.config.pluginmanager.getplugin("runner")
     found: list[HookImpl] = []
@@ -86,7 +91,7 @@ def _after(item: pytest.Item, ours: object) -> list[HookImpl]:
     for implementation in reversed(item.ihook.pytest_runtest_protocol.get_hookimpls()):
         if implementation.plugin is runner:
             break
-        if is_behind and not (implementation.wrapper or implementation.hookwrapper):
+        if is_behind and may_run(implementation):
             found.append(implementation)
         is_behind = is_behind or implementation.plugin is ours
     return found

@@ -14,6 +14,7 @@ import pytest
 
 from pytest_sentinel.attempts import STATUS_ATTRIBUTE, Test, is_marked
 from pytest_sentinel.errors import SentinelFailure, SentinelFailures
+from pytest_sentinel.protocols import may_run
 
 
 class Guard:
@@ -131,19 +132,13 @@ class Sending:
             return False
         self._implementations = len(found)
         runner = self._config.pluginmanager.getplugin("runner")
-        return any(
-            implementation.plugin not in (runner, self._ours)
-            and not (implementation.wrapper or implementation.hookwrapper)
-            for implementation in found
-        )
+        return any(one.plugin not in (runner, self._ours) and may_run(one) for one in found)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Note that a report is on its way, and can no longer be changed."""
         test = self._running_test()
         if test is not None:
-            test.last_sent = test.last_sent or report is test.last
-            if test.unsent is not None and test.unsent.get(report.when) is report:
-                del test.unsent[report.when]
+            test.note_sent(report)
 
 
 def take(test: Test, report: pytest.TestReport, call: pytest.CallInfo[None]) -> None:

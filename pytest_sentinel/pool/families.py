@@ -18,6 +18,7 @@ from pytest_sentinel.pool.distribution import Distribution
 from pytest_sentinel.pool.health import Readiness
 from pytest_sentinel.pool.service import LeasePort
 from pytest_sentinel.pool.snapshot import PoolStatistics
+from pytest_sentinel.pool.upgrade import STATUS_OF_REFUSAL
 from pytest_sentinel.pool.wear import Reason
 from pytest_sentinel.telemetry.catalogue import BY_NAME
 
@@ -28,10 +29,7 @@ _REASONS = tuple(reason.value for reason in Reason)
 _CAUSES: Mapping[str, tuple[str, ...] | None] = {
     "leases_total": None,
     "ends_total": ("released", "revoked", "crashed", "closed"),
-    "refusals_total": (
-        *("timeout", "full", "owner-cap", "memory", "breaker", "draining", "closed", "engine"),
-        *("gone", "declined"),
-    ),
+    "refusals_total": (*STATUS_OF_REFUSAL, "declined"),
     "launches_total": _REASONS,
     "launch_failures_total": _REASONS,
     "crashes_total": None,

@@ -27,7 +27,7 @@ _FORWARDED = frozenset(
     {b"connection", b"upgrade", b"user-agent", b"x-playwright-browser"}
     | {b"sec-websocket-" + word for word in (b"key", b"version", b"extensions", b"protocol")}
 )
-_STATUS = {
+STATUS_OF_REFUSAL = {
     "full": 429,
     "owner-cap": 429,
     "engine": 404,
@@ -225,7 +225,7 @@ def _wait(text: str | None) -> float | None:
 def from_pool(refused: PoolRefused) -> RequestRefused:
     """Return the HTTP form of a pool's refusal."""
     return RequestRefused(
-        _STATUS[refused.reason], refused.problem, refused.remedy, refused.retry_after
+        STATUS_OF_REFUSAL[refused.reason], refused.problem, refused.remedy, refused.retry_after
     )
 
 

@@ -62,7 +62,6 @@ class Digest:
     _slowest: list[Attempt] = field(default_factory=list)
     _hungriest: list[Attempt] = field(default_factory=list)
     _crashed: set[str] = field(default_factory=set)
-    _least_slow: float = -1.0
     keep: int = 10
 
     def add(self, line: Line) -> None:
@@ -106,11 +105,8 @@ class Digest:
         if line.outcome == "passed" and line.nodeid in self._crashed:
             self.survived += 1
             self._crashed.discard(line.nodeid)
-        seconds = line.seconds
-        if seconds > self._least_slow:
+        if len(self._slowest) < self.keep or line.seconds > self._slowest[-1].seconds:
             self._keep(self._slowest, line)
-            if len(self._slowest) == self.keep:
-                self._least_slow = self._slowest[-1].seconds
         if line.memory and growth(line) > 0:
             self._keep(self._hungriest, line)
         if line.leaks:

@@ -101,7 +101,7 @@ def pack(
 
     What there is nothing of is left out: most tests have no more to say than when they ran.
     """
-    packed: dict[str, Any] = {"attempt": attempt, "started": started, "finished": finished}
+    packed = pack_plain(attempt, started, finished)
     names = list(browsers)
     memory = {
         name: Memory(_pss(window.start), _pss(window.peak), _pss(window.end))
@@ -142,6 +142,11 @@ def pack(
     return packed
 
 
+def pack_plain(attempt: int, started: float, finished: float) -> dict[str, Any]:
+    """Return the facts of an attempt of which there is no more to say than when it ran."""
+    return {"attempt": attempt, "started": started, "finished": finished}
+
+
 def pack_happenings(happenings: Iterable[_Happening]) -> list[dict[str, Any]]:
     """Return happenings as plain types."""
     return [
@@ -171,14 +176,14 @@ def unpack_attempt(
     if len(packed) == len(_ALWAYS):
         attempt, started, finished = packed["attempt"], packed["started"], packed["finished"]
         return Attempt(nodeid, outcome, attempt, worker, started, finished, phases, failure)
-    told: dict[str, Any] = {name: packed[name] for name in _AS_THEY_ARE if name in packed}
+    facts: dict[str, Any] = {name: packed[name] for name in _AS_THEY_ARE if name in packed}
     if "browsers" in packed:
-        told["browsers"] = tuple(f"{worker}/{name}" for name in packed["browsers"])
+        facts["browsers"] = tuple(f"{worker}/{name}" for name in packed["browsers"])
     for name, kind in _STRUCTURED.items():
         if name in packed:
-            told[name] = msgspec.convert(packed[name], kind)
+            facts[name] = msgspec.convert(packed[name], kind)
     return Attempt(
-        nodeid=nodeid, outcome=outcome, failure=failure, worker=worker, phases=phases, **told
+        nodeid=nodeid, outcome=outcome, failure=failure, worker=worker, phases=phases, **facts
     )
 
 

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import trustme
+from playwright.sync_api import Error, Playwright
 
 from tests.runs import slack, wait_until
 
+TOKEN = "a-secret-of-many-letters"
 _CONFIG = """
 defaults
   mode http
@@ -101,3 +103,18 @@ def proxy(
         finally:
             running.kill()
             running.wait()
+
+
+def idle(playwright: Playwright, address: str, wait: str = "30s") -> str:
+    """Hold a lease on which nothing is said for three seconds; return how that went."""
+    browser = playwright.chromium.connect(
+        f"{address}/chromium?wait={wait}", headers={"Authorization": f"Bearer {TOKEN}"}
+    )
+    try:
+        page = browser.new_page()
+        return str(page.evaluate("new Promise(done => setTimeout(done, 3000, 'still here'))"))
+    except Error:
+        return "cut off"
+    finally:
+        with suppress(Error):
+            browser.close()

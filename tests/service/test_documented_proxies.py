@@ -7,21 +7,20 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Error, Playwright
+from playwright.sync_api import Playwright
 
 from tests.runs import Scratch, slack, wait_until
-from tests.service.proxies import free_port, wait_open
+from tests.service.proxies import TOKEN, free_port, idle, wait_open
 from tests.service.serving import Service, service
 
 pytestmark = pytest.mark.browser
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "service.md"
-TOKEN = "a-secret-of-many-letters"
 
 # What nginx wants around what the page shows: everything at places of our own.
 NGINX = """
@@ -110,18 +109,9 @@ def behind_nginx(directory: Path, pings: str) -> Iterator[tuple[Service, str]]:
 
 def hold_idle(playwright: Playwright, found: Service, place: str) -> str:
     """Hold a lease on which nothing is said for three seconds; return how that went."""
-    browser = playwright.chromium.connect(
-        f"ws://{place}/browsers/chromium?wait=0", headers={"Authorization": f"Bearer {TOKEN}"}
-    )
-    try:
-        page = browser.new_page()
-        return str(page.evaluate("new Promise(done => setTimeout(done, 3000, 'still here'))"))
-    except Error:
-        return "cut off"
-    finally:
-        with suppress(Error):
-            browser.close()
-        wait_until(lambda: not status(found)["leases"], 10 * slack(), "an end of the lease")
+    outcome = idle(playwright, f"ws://{place}/browsers", wait="0")
+    wait_until(lambda: not status(found)["leases"], 10 * slack(), "an end of the lease")
+    return outcome
 
 
 def test_nginx_as_documented(

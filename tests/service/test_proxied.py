@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -20,12 +19,11 @@ from pytest_sentinel.load.remotepool import RemotePool
 from pytest_sentinel.pool.reaper import Reaper
 from tests import loops
 from tests.runs import Scratch, slack, wait_until
-from tests.service.proxies import Proxy, free_port, proxy
+from tests.service.proxies import TOKEN, Proxy, free_port, idle, proxy
 from tests.service.serving import Service, service
 
 pytestmark = pytest.mark.browser
 
-TOKEN = "a-secret-of-many-letters"
 SUITE = "def test_it(page):\n    assert page.evaluate('1 + 1') == 2\n"
 
 
@@ -129,21 +127,6 @@ def test_load_goes_through_a_proxy(proxied: Proxy) -> None:
     )
 
     assert done.stdout.strip() == "42", done.stderr
-
-
-def idle(playwright: Playwright, address: str) -> str:
-    """Hold a lease on which nothing is said for three seconds; return how that went."""
-    browser = playwright.chromium.connect(
-        f"{address}/chromium?wait=30s", headers={"Authorization": f"Bearer {TOKEN}"}
-    )
-    try:
-        page = browser.new_page()
-        return str(page.evaluate("new Promise(done => setTimeout(done, 3000, 'still here'))"))
-    except Error:
-        return "cut off"
-    finally:
-        with suppress(Error):
-            browser.close()
 
 
 def hold_idle(playwright: Playwright, directory: Path, pings: str, *more: str) -> str:
